@@ -1,0 +1,1 @@
+//! Request, event and error types of the API and a typed async client.

@@ -1,0 +1,1 @@
+//! Applies commits to Bitcoin-format state, owns mempool rules and seals blocks.

@@ -1,0 +1,2 @@
+//! The `meanwhile` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The world outside: sockets, tasks, verification threads, HTTP, metrics, configuration.

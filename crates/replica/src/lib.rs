@@ -1,0 +1,1 @@
+//! One validator as one deterministic machine: joins the cores, fetch, retry, catch-up.

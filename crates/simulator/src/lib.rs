@@ -1,0 +1,1 @@
+//! Virtual clock, network and disk under the same replica, with independent checkers.
