@@ -135,12 +135,18 @@ enum Source<'a> {
 impl<'a> Reader<'a> {
     /// Reads from borrowed bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { source: Source::Borrowed(bytes), position: 0 }
+        Self {
+            source: Source::Borrowed(bytes),
+            position: 0,
+        }
     }
 
     /// Reads from a shared buffer.
     pub const fn shared(bytes: &'a Bytes) -> Self {
-        Self { source: Source::Shared(bytes), position: 0 }
+        Self {
+            source: Source::Shared(bytes),
+            position: 0,
+        }
     }
 
     fn all(&self) -> &'a [u8] {
@@ -236,7 +242,11 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
         let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
         if length > limit {
-            return Err(DecodeError::TooLong { what, limit, actual: length });
+            return Err(DecodeError::TooLong {
+                what,
+                limit,
+                actual: length,
+            });
         }
         Ok(length)
     }
@@ -287,7 +297,11 @@ impl<'a> Reader<'a> {
     pub fn version(&mut self, what: &'static str, expected: u8) -> Result<(), DecodeError> {
         match self.u8()? {
             actual if actual == expected => Ok(()),
-            actual => Err(DecodeError::WrongVersion { what, expected, actual }),
+            actual => Err(DecodeError::WrongVersion {
+                what,
+                expected,
+                actual,
+            }),
         }
     }
 

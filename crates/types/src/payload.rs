@@ -91,7 +91,9 @@ impl Payload {
 
     /// The hash that a vertex's header names.
     pub fn root(encoded: &[u8]) -> Digest {
-        Hasher::new("meanwhile/types/payload/v1").bytes(encoded).finish()
+        Hasher::new("meanwhile/types/payload/v1")
+            .bytes(encoded)
+            .finish()
     }
 }
 
@@ -113,9 +115,14 @@ impl Encode for Item {
 impl Decode for Item {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
-            TRANSACTION => Ok(Self::Transaction(reader.bytes("transaction", PAYLOAD_BYTES_MAX)?)),
+            TRANSACTION => Ok(Self::Transaction(
+                reader.bytes("transaction", PAYLOAD_BYTES_MAX)?,
+            )),
             DEVELOPMENT_TICKS => Ok(Self::DevelopmentTicks(reader.u16()?)),
-            tag => Err(DecodeError::UnknownTag { what: "payload item", tag }),
+            tag => Err(DecodeError::UnknownTag {
+                what: "payload item",
+                tag,
+            }),
         }
     }
 }

@@ -107,7 +107,11 @@ impl TestNetwork {
         };
         change(&mut genesis);
         let committee = Arc::new(genesis.check().expect("the test network is well formed"));
-        Self { genesis, committee, secrets }
+        Self {
+            genesis,
+            committee,
+            secrets,
+        }
     }
 
     /// Signs a header for its author, as a validator does.
@@ -116,7 +120,9 @@ impl TestNetwork {
     /// When the author is no member.
     pub fn sign(&self, header: Header, payload: Payload) -> Verified<Vertex> {
         let secrets = &self.secrets[header.author.index()];
-        let signature = secrets.vertex.sign(&Header::signing_bytes(&header.digest()));
+        let signature = secrets
+            .vertex
+            .sign(&Header::signing_bytes(&header.digest()));
         Verified::own(header, payload, signature)
     }
 
@@ -125,7 +131,9 @@ impl TestNetwork {
     /// # Panics
     /// When the author is no member.
     pub fn coin_share(&self, author: Author, round: crate::ids::Round) -> coin::CoinShare {
-        self.secrets[author.index()].coin.share(&self.committee.coin_message(round))
+        self.secrets[author.index()]
+            .coin
+            .share(&self.committee.coin_message(round))
     }
 }
 

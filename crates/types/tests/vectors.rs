@@ -1,0 +1,131 @@
+//! Frozen bytes of every encoded type. A change here is a breaking change of the network: it needs
+//! a new version byte and a line in the changelog. `vectors/encodings.json` holds them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use types::Author;
+use types::Commit;
+use types::CommitIndex;
+use types::Decode;
+use types::Digest;
+use types::Encode;
+use types::Header;
+use types::Item;
+use types::Payload;
+use types::Round;
+use types::TimestampMs;
+use types::Unverified;
+use types::VertexRef;
+use types::coin;
+use types::test_utils::TestNetwork;
+
+fn header(network: &TestNetwork, payload: &Payload) -> Header {
+    let committee = &network.committee;
+    let author = Author::new(2);
+    let encoded = payload.to_bytes();
+    let edge = |round, author| VertexRef {
+        round: Round::new(round),
+        ..VertexRef::genesis(committee.chain(), committee.epoch(), Author::new(author))
+    };
+    Header {
+        chain: *committee.chain(),
+        epoch: committee.epoch(),
+        author,
+        round: Round::new(9),
+        parents: vec![edge(8, 0), edge(8, 1), edge(8, 3)],
+        late: vec![edge(6, 2)],
+        coin_share: Some(network.coin_share(author, Round::new(5))),
+        payload_root: Payload::root(&encoded),
+        payload_length: u32::try_from(encoded.len()).unwrap(),
+        timestamp: TimestampMs::new(1_750_000_000_123),
+    }
+}
+
+fn computed() -> BTreeMap<&'static str, String> {
+    let network = TestNetwork::new(4);
+    let committee = &network.committee;
+    let items = vec![
+        Item::Transaction(Bytes::from_static(b"one")),
+        Item::DevelopmentTicks(3),
+    ];
+    let payload = Payload::new(items).unwrap();
+    let header = header(&network, &payload);
+    let vertex = network.sign(header.clone(), payload.clone());
+    let commit = Commit {
+        index: CommitIndex::new(7),
+        previous: Digest::new([3; 32]),
+        leader: vertex.reference(),
+        slot: 1,
+        vertices: vec![header.late[0], vertex.reference()],
+        timestamp: TimestampMs::new(1_750_000_000_000),
+    };
+    let message = committee.coin_message(Round::new(5));
+    let shares = [0, 3].map(|author| {
+        let author = Author::new(author);
+        (author, network.coin_share(author, Round::new(5)))
+    });
+    let signature = coin::recover(&shares, &message, committee.coin_group()).unwrap();
+    BTreeMap::from([
+        ("chain", committee.chain().to_string()),
+        ("genesis", hex::encode(network.genesis.to_bytes())),
+        ("payload", hex::encode(payload.to_bytes())),
+        ("payload_root", header.payload_root.to_string()),
+        ("header", hex::encode(header.to_bytes())),
+        ("header_digest", header.digest().to_string()),
+        ("vertex", hex::encode(vertex.encoded())),
+        ("commit", hex::encode(commit.to_bytes())),
+        ("commit_digest", commit.digest().to_string()),
+        ("coin_message", message.to_string()),
+        ("coin_share", hex::encode(shares[0].1.as_bytes())),
+        ("coin_signature", hex::encode(signature.as_bytes())),
+        (
+            "coin_seed",
+            coin::coin_seed(committee.epoch(), Round::new(5), &signature).to_string(),
+        ),
+    ])
+}
+
+fn frozen() -> BTreeMap<String, String> {
+    serde_json::from_str(include_str!("../vectors/encodings.json")).unwrap()
+}
+
+#[test]
+fn encodings_are_the_frozen_ones() {
+    let computed = computed();
+    let frozen = frozen();
+    let text = serde_json::to_string_pretty(&computed).unwrap();
+    assert_eq!(computed.len(), frozen.len(), "computed now:\n{text}");
+    for (name, value) in &computed {
+        assert_eq!(
+            Some(value),
+            frozen.get(*name),
+            "{name} changed; computed now:\n{text}"
+        );
+    }
+}
+
+#[test]
+fn frozen_bytes_decode_to_themselves() {
+    let frozen = frozen();
+    let bytes = |name: &str| Bytes::from(hex::decode(&frozen[name]).unwrap());
+    let network = TestNetwork::new(4);
+    let vertex = Unverified::decode(&bytes("vertex")).unwrap();
+    let vertex = vertex
+        .verify(&network.committee, network.genesis.consensus.rules())
+        .unwrap();
+    assert_eq!(
+        vertex.reference().digest.to_string(),
+        frozen["header_digest"]
+    );
+    let commit = Commit::from_bytes(&bytes("commit")).unwrap();
+    assert_eq!(commit.digest().to_string(), frozen["commit_digest"]);
+    assert_eq!(
+        Payload::from_bytes(&bytes("payload")).unwrap(),
+        *vertex.payload()
+    );
+    assert_eq!(
+        Header::from_bytes(&bytes("header")).unwrap(),
+        *vertex.header()
+    );
+}
