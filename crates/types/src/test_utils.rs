@@ -76,15 +76,7 @@ impl TestNetwork {
             })
             .collect();
         let members = secrets.iter().zip(dealt.publics).zip(0_u16..);
-        let members = members.map(|((secrets, coin_key), author)| GenesisValidator {
-            name: format!("validator {author}"),
-            vertex_key: secrets.vertex.public(),
-            transport_key: secrets.transport.public(),
-            checkpoint_key: secrets.checkpoint.public(),
-            checkpoint_possession: secrets.checkpoint.prove_possession(),
-            coin_key,
-            payout_script: HexBytes(vec![0x51]),
-        });
+        let members = members.map(|((secrets, coin), author)| member(author, secrets, coin));
         let mut genesis = Genesis {
             version: 1,
             name: format!("test of {validators}"),
@@ -134,6 +126,18 @@ impl TestNetwork {
         self.secrets[author.index()]
             .coin
             .share(&self.committee.coin_message(round))
+    }
+}
+
+fn member(author: u16, secrets: &TestSecrets, coin_key: bls::PublicKey) -> GenesisValidator {
+    GenesisValidator {
+        name: format!("validator {author}"),
+        vertex_key: secrets.vertex.public(),
+        transport_key: secrets.transport.public(),
+        checkpoint_key: secrets.checkpoint.public(),
+        checkpoint_possession: secrets.checkpoint.prove_possession(),
+        coin_key,
+        payout_script: HexBytes(vec![0x51]),
     }
 }
 
