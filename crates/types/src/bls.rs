@@ -47,9 +47,7 @@ impl SecretKey {
     /// # Errors
     /// When it is zero or not below the group order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        min_sig::SecretKey::from_bytes(bytes)
-            .map(Self)
-            .map_err(|_| KeyError::Malformed)
+        min_sig::SecretKey::from_bytes(bytes).map(Self).map_err(|_| KeyError::Malformed)
     }
 
     /// The scalar, for the one file that keeps it.
@@ -70,9 +68,7 @@ impl SecretKey {
     /// Proves that this key is held.
     pub fn prove_possession(&self) -> Possession {
         let public = self.0.sk_to_pk().to_bytes();
-        Possession(Signature(
-            self.0.sign(&public, POSSESSION_DST, &[]).to_bytes(),
-        ))
+        Possession(Signature(self.0.sign(&public, POSSESSION_DST, &[]).to_bytes()))
     }
 }
 
@@ -82,9 +78,7 @@ impl PublicKey {
     /// # Errors
     /// When it is no point of the group, or the identity.
     pub fn from_bytes(bytes: &[u8; 96]) -> Result<Self, KeyError> {
-        min_sig::PublicKey::key_validate(bytes)
-            .map(Self)
-            .map_err(|_| KeyError::Malformed)
+        min_sig::PublicKey::key_validate(bytes).map(Self).map_err(|_| KeyError::Malformed)
     }
 
     /// The compressed point.
@@ -115,14 +109,10 @@ impl PublicKey {
     /// When there are none.
     pub fn aggregate<'a>(keys: impl IntoIterator<Item = &'a Self>) -> Result<Self, KeyError> {
         let mut keys = keys.into_iter();
-        let first = keys.next().ok_or(KeyError::TooFewShares {
-            needed: 1,
-            actual: 0,
-        })?;
+        let first = keys.next().ok_or(KeyError::TooFewShares { needed: 1, actual: 0 })?;
         let mut sum = min_sig::AggregatePublicKey::from_public_key(&first.0);
         for key in keys {
-            sum.add_public_key(&key.0, false)
-                .map_err(|_| KeyError::Malformed)?;
+            sum.add_public_key(&key.0, false).map_err(|_| KeyError::Malformed)?;
         }
         Ok(Self(sum.to_public_key()))
     }
@@ -151,15 +141,11 @@ impl Signature {
             match &mut sum {
                 None => sum = Some(min_sig::AggregateSignature::from_signature(&point)),
                 Some(sum) => {
-                    sum.add_signature(&point, false)
-                        .map_err(|_| KeyError::Malformed)?;
+                    sum.add_signature(&point, false).map_err(|_| KeyError::Malformed)?;
                 }
             }
         }
-        let sum = sum.ok_or(KeyError::TooFewShares {
-            needed: 1,
-            actual: 0,
-        })?;
+        let sum = sum.ok_or(KeyError::TooFewShares { needed: 1, actual: 0 })?;
         Ok(Self(sum.to_signature().to_bytes()))
     }
 }
@@ -194,9 +180,8 @@ impl Encode for PublicKey {
 
 impl Decode for PublicKey {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::from_bytes(&reader.array()?).map_err(|_| DecodeError::InvalidValue {
-            what: "BLS public key",
-        })
+        Self::from_bytes(&reader.array()?)
+            .map_err(|_| DecodeError::InvalidValue { what: "BLS public key" })
     }
 }
 
@@ -232,11 +217,7 @@ impl fmt::Debug for SecretKey {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "bls::PublicKey({}..)",
-            hex::encode(&self.to_bytes()[..6])
-        )
+        write!(formatter, "bls::PublicKey({}..)", hex::encode(&self.to_bytes()[..6]))
     }
 }
 
@@ -273,8 +254,7 @@ macro_rules! serde_hex {
     };
 }
 
-serde_hex!(PublicKey, 96, PublicKey::from_bytes, |key: &PublicKey| key
-    .to_bytes());
+serde_hex!(PublicKey, 96, PublicKey::from_bytes, |key: &PublicKey| key.to_bytes());
 serde_hex!(
     Possession,
     48,
@@ -300,10 +280,7 @@ mod tests {
         assert_eq!(group.verify(b"message", &sum), Ok(()));
         assert_eq!(group.verify(b"other", &sum), Err(KeyError::WrongSignature));
         let two = Signature::aggregate(&signatures[..2]).unwrap();
-        assert_eq!(
-            group.verify(b"message", &two),
-            Err(KeyError::WrongSignature)
-        );
+        assert_eq!(group.verify(b"message", &two), Err(KeyError::WrongSignature));
     }
 
     #[test]
@@ -322,12 +299,7 @@ mod tests {
         let mut identity = [0; 96];
         identity[0] = 0xc0;
         assert!(PublicKey::from_bytes(&identity).is_err());
-        assert!(
-            key(1)
-                .public()
-                .verify(b"m", &Signature::new([7; 48]))
-                .is_err()
-        );
+        assert!(key(1).public().verify(b"m", &Signature::new([7; 48])).is_err());
         assert!(Signature::aggregate(&[Signature::new([7; 48])]).is_err());
         assert!(Signature::aggregate([]).is_err());
         assert!(PublicKey::aggregate([]).is_err());

@@ -53,11 +53,7 @@ pub struct Dealt {
 
 /// What the common coin of `round` signs. It names no content of the DAG, for views differ.
 pub fn coin_message(chain: &Digest, epoch: Epoch, round: Round) -> Digest {
-    Hasher::new("meanwhile/types/coin-message/v1")
-        .value(chain)
-        .value(&epoch)
-        .value(&round)
-        .finish()
+    Hasher::new("meanwhile/types/coin-message/v1").value(chain).value(&epoch).value(&round).finish()
 }
 
 /// The seed that names the leaders of `round`.
@@ -139,10 +135,7 @@ pub fn recover(
         let term = point * weight_at_zero(&places, index)?;
         sum = Some(sum.map_or(term, |sum| sum + term));
     }
-    let sum = sum.ok_or(KeyError::TooFewShares {
-        needed: 1,
-        actual: 0,
-    })?;
+    let sum = sum.ok_or(KeyError::TooFewShares { needed: 1, actual: 0 })?;
     let signature = CoinSignature::new(G1Affine::from(sum).to_compressed());
     verify_signature(&signature, message, group)?;
     Ok(signature)
@@ -172,9 +165,8 @@ pub fn deal(seed: &[u8; 32], validators: u16, threshold: u16) -> Result<Dealt, K
             actual: usize::from(validators),
         });
     }
-    let coefficients: Vec<Scalar> = (0..threshold)
-        .map(|index| derive_scalar(seed, index))
-        .collect();
+    let coefficients: Vec<Scalar> =
+        (0..threshold).map(|index| derive_scalar(seed, index)).collect();
     let group = public_of(&coefficients[0])?.public();
     let mut secrets = Vec::with_capacity(usize::from(validators));
     for author in 0..validators {
@@ -182,17 +174,11 @@ pub fn deal(seed: &[u8; 32], validators: u16, threshold: u16) -> Result<Dealt, K
         let value = coefficients
             .iter()
             .rev()
-            .fold(Scalar::ZERO, |value, coefficient| {
-                value * place + coefficient
-            });
+            .fold(Scalar::ZERO, |value, coefficient| value * place + coefficient);
         secrets.push(CoinSecret(public_of(&value)?));
     }
     let publics = secrets.iter().map(CoinSecret::public).collect();
-    Ok(Dealt {
-        group,
-        publics,
-        secrets,
-    })
+    Ok(Dealt { group, publics, secrets })
 }
 
 fn public_of(secret: &Scalar) -> Result<bls::SecretKey, KeyError> {
@@ -268,10 +254,7 @@ mod tests {
         authors
             .iter()
             .map(|author| {
-                (
-                    Author::new(*author),
-                    dealt.secrets[usize::from(*author)].share(&message()),
-                )
+                (Author::new(*author), dealt.secrets[usize::from(*author)].share(&message()))
             })
             .collect()
     }

@@ -37,9 +37,7 @@ pub struct Commit {
 impl Commit {
     /// The digest that chains over everything ordered so far.
     pub fn digest(&self) -> Digest {
-        Hasher::new("meanwhile/types/commit/v1")
-            .value(self)
-            .finish()
+        Hasher::new("meanwhile/types/commit/v1").value(self).finish()
     }
 }
 

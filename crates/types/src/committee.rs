@@ -81,21 +81,12 @@ impl Committee {
         validators: Vec<Validator>,
         coin_group: bls::PublicKey,
     ) -> Result<Self, KeyError> {
-        let size = KeyError::CommitteeSize {
-            actual: validators.len(),
-            max: VALIDATORS_MAX,
-        };
+        let size = KeyError::CommitteeSize { actual: validators.len(), max: VALIDATORS_MAX };
         if validators.is_empty() || validators.len() > VALIDATORS_MAX {
             return Err(size);
         }
         let quorums = Quorums::new(u16::try_from(validators.len()).map_err(|_| size)?);
-        Ok(Self {
-            chain,
-            epoch,
-            quorums,
-            validators,
-            coin_group,
-        })
+        Ok(Self { chain, epoch, quorums, validators, coin_group })
     }
 
     /// The network.
@@ -150,13 +141,7 @@ mod tests {
 
     #[test]
     fn quorums_follow_n_minus_f() {
-        let rows = [
-            (1, 0, 1, 1),
-            (3, 0, 3, 1),
-            (4, 1, 3, 2),
-            (5, 1, 4, 2),
-            (6, 1, 5, 2),
-        ];
+        let rows = [(1, 0, 1, 1), (3, 0, 3, 1), (4, 1, 3, 2), (5, 1, 4, 2), (6, 1, 5, 2)];
         for (n, f, quorum, threshold) in rows.into_iter().chain([(7, 2, 5, 3), (10, 3, 7, 4)]) {
             let quorums = Quorums::new(n);
             assert_eq!(quorums.faults(), f, "n = {n}");

@@ -135,18 +135,12 @@ enum Source<'a> {
 impl<'a> Reader<'a> {
     /// Reads from borrowed bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            source: Source::Borrowed(bytes),
-            position: 0,
-        }
+        Self { source: Source::Borrowed(bytes), position: 0 }
     }
 
     /// Reads from a shared buffer.
     pub const fn shared(bytes: &'a Bytes) -> Self {
-        Self {
-            source: Source::Shared(bytes),
-            position: 0,
-        }
+        Self { source: Source::Shared(bytes), position: 0 }
     }
 
     fn all(&self) -> &'a [u8] {
@@ -172,10 +166,8 @@ impl<'a> Reader<'a> {
     /// When fewer are left.
     pub fn raw(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let rest = &self.all()[self.position..];
-        let taken = rest.get(..length).ok_or(DecodeError::TooShort {
-            wanted: length,
-            left: rest.len(),
-        })?;
+        let taken =
+            rest.get(..length).ok_or(DecodeError::TooShort { wanted: length, left: rest.len() })?;
         self.position += length;
         Ok(taken)
     }
@@ -242,11 +234,7 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
         let length = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
         if length > limit {
-            return Err(DecodeError::TooLong {
-                what,
-                limit,
-                actual: length,
-            });
+            return Err(DecodeError::TooLong { what, limit, actual: length });
         }
         Ok(length)
     }
@@ -297,11 +285,7 @@ impl<'a> Reader<'a> {
     pub fn version(&mut self, what: &'static str, expected: u8) -> Result<(), DecodeError> {
         match self.u8()? {
             actual if actual == expected => Ok(()),
-            actual => Err(DecodeError::WrongVersion {
-                what,
-                expected,
-                actual,
-            }),
+            actual => Err(DecodeError::WrongVersion { what, expected, actual }),
         }
     }
 

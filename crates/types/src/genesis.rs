@@ -164,11 +164,7 @@ pub enum GenesisError {
 
 impl Default for ConsensusParameters {
     fn default() -> Self {
-        Self {
-            wave: 5,
-            leaders_per_round: 2,
-            gc_depth: 500,
-        }
+        Self { wave: 5, leaders_per_round: 2, gc_depth: 500 }
     }
 }
 
@@ -193,9 +189,7 @@ impl ConsensusParameters {
 impl Genesis {
     /// The network's id.
     pub fn chain(&self) -> Digest {
-        Hasher::new("meanwhile/types/genesis/v1")
-            .value(self)
-            .finish()
+        Hasher::new("meanwhile/types/genesis/v1").value(self).finish()
     }
 
     /// Checks everything that can be checked and gives the committee.
@@ -204,9 +198,7 @@ impl Genesis {
     /// Says what is wrong with the file.
     pub fn check(&self) -> Result<Committee, GenesisError> {
         if self.version != 1 {
-            return Err(GenesisError::Version {
-                actual: self.version,
-            });
+            return Err(GenesisError::Version { actual: self.version });
         }
         self.check_ranges()?;
         self.check_keys()?;
@@ -220,91 +212,36 @@ impl Genesis {
                 coin_key: validator.coin_key.clone(),
             })
             .collect();
-        Ok(Committee::new(
-            self.chain(),
-            self.epoch,
-            validators,
-            self.coin_group.clone(),
-        )?)
+        Ok(Committee::new(self.chain(), self.epoch, validators, self.coin_group.clone())?)
     }
 
     fn check_ranges(&self) -> Result<(), GenesisError> {
         let validators = to_u64(self.validators.len());
         let ledger = &self.ledger;
         in_range("consensus.wave", self.consensus.wave, 4, 5)?;
-        in_range(
-            "number of validators",
-            validators,
-            1,
-            to_u64(VALIDATORS_MAX),
-        )?;
+        in_range("number of validators", validators, 1, to_u64(VALIDATORS_MAX))?;
         let leaders = u64::from(self.consensus.leaders_per_round);
         in_range("consensus.leaders_per_round", leaders, 1, validators)?;
         in_range("consensus.gc_depth", self.consensus.gc_depth, 20, 100_000)?;
-        in_range(
-            "ledger.block_interval_ms",
-            ledger.block_interval_ms,
-            100,
-            7 * 86_400_000,
-        )?;
-        in_range(
-            "ledger.max_block_weight",
-            ledger.max_block_weight,
-            400_000,
-            BLOCK_WEIGHT_MAX,
-        )?;
-        in_range(
-            "ledger.backlog_blocks",
-            u64::from(ledger.backlog_blocks),
-            1,
-            10_000,
-        )?;
-        in_range(
-            "ledger.checkpoint_every",
-            ledger.checkpoint_every,
-            1,
-            10_000,
-        )?;
+        in_range("ledger.block_interval_ms", ledger.block_interval_ms, 100, 7 * 86_400_000)?;
+        in_range("ledger.max_block_weight", ledger.max_block_weight, 400_000, BLOCK_WEIGHT_MAX)?;
+        in_range("ledger.backlog_blocks", u64::from(ledger.backlog_blocks), 1, 10_000)?;
+        in_range("ledger.checkpoint_every", ledger.checkpoint_every, 1, 10_000)?;
         // Block times are u32 seconds; both ends leave room for the allocation blocks.
-        in_range(
-            "start_ms",
-            self.start_ms.value(),
-            1_400_000_000_000,
-            4_200_000_000_000,
-        )?;
+        in_range("start_ms", self.start_ms.value(), 1_400_000_000_000, 4_200_000_000_000)?;
         let allocations = to_u64(self.allocations.len());
-        in_range(
-            "number of allocations",
-            allocations,
-            0,
-            to_u64(ALLOCATIONS_MAX),
-        )?;
+        in_range("number of allocations", allocations, 0, to_u64(ALLOCATIONS_MAX))?;
         let mut total = 0_u64;
         for allocation in &self.allocations {
-            in_range(
-                "an allocation's amount_sat",
-                allocation.amount_sat,
-                1,
-                5_000_000_000,
-            )?;
+            in_range("an allocation's amount_sat", allocation.amount_sat, 1, 5_000_000_000)?;
             let length = to_u64(allocation.script.0.len());
-            in_range(
-                "an allocation's script length",
-                length,
-                1,
-                to_u64(SCRIPT_BYTES_MAX),
-            )?;
+            in_range("an allocation's script length", length, 1, to_u64(SCRIPT_BYTES_MAX))?;
             total = total.saturating_add(allocation.amount_sat);
         }
         in_range("sum of allocations in satoshi", total, 0, ALLOCATED_SAT_MAX)?;
         for validator in &self.validators {
             let length = to_u64(validator.payout_script.0.len());
-            in_range(
-                "a payout_script's length",
-                length,
-                1,
-                to_u64(SCRIPT_BYTES_MAX),
-            )?;
+            in_range("a payout_script's length", length, 1, to_u64(SCRIPT_BYTES_MAX))?;
         }
         Ok(())
     }
@@ -329,11 +266,7 @@ impl Genesis {
                     continue;
                 };
                 let first = self::author(first);
-                return Err(GenesisError::SharedKey {
-                    what,
-                    first,
-                    second: author,
-                });
+                return Err(GenesisError::SharedKey { what, first, second: author });
             }
         }
         Ok(())
@@ -352,12 +285,7 @@ fn in_range(what: &'static str, actual: u64, least: u64, most: u64) -> Result<()
     if (least..=most).contains(&actual) {
         Ok(())
     } else {
-        Err(GenesisError::OutOfRange {
-            what,
-            actual,
-            least,
-            most,
-        })
+        Err(GenesisError::OutOfRange { what, actual, least, most })
     }
 }
 
@@ -409,9 +337,7 @@ impl Serialize for HexBytes {
 impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <alloc::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        hex::decode(text.as_bytes())
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        hex::decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -459,14 +385,8 @@ mod tests {
         let rows: [Row; 6] = [
             (|genesis| genesis.version = 2, "version 2"),
             (|genesis| genesis.consensus.wave = 3, "consensus.wave is 3"),
-            (
-                |genesis| genesis.validators.clear(),
-                "number of validators is 0",
-            ),
-            (
-                |genesis| genesis.allocations[0].amount_sat = 0,
-                "amount_sat is 0",
-            ),
+            (|genesis| genesis.validators.clear(), "number of validators is 0"),
+            (|genesis| genesis.allocations[0].amount_sat = 0, "amount_sat is 0"),
             (
                 |genesis| genesis.validators[1].vertex_key = genesis.validators[0].vertex_key,
                 "validators 0 and 1 have the same vertex_key",

@@ -75,9 +75,7 @@ impl PublicKey {
     /// When it does not fit the message.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), KeyError> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0
-            .verify_strict(message, &signature)
-            .map_err(|_| KeyError::WrongSignature)
+        self.0.verify_strict(message, &signature).map_err(|_| KeyError::WrongSignature)
     }
 }
 
@@ -101,9 +99,8 @@ impl Encode for PublicKey {
 
 impl Decode for PublicKey {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::from_bytes(&reader.array()?).map_err(|_| DecodeError::InvalidValue {
-            what: "ed25519 public key",
-        })
+        Self::from_bytes(&reader.array()?)
+            .map_err(|_| DecodeError::InvalidValue { what: "ed25519 public key" })
     }
 }
 

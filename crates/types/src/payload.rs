@@ -65,11 +65,7 @@ impl Payload {
         let payload = Self { items };
         let actual = payload.encoded_length();
         if actual > PAYLOAD_BYTES_MAX {
-            return Err(DecodeError::TooLong {
-                what: "payload",
-                limit: PAYLOAD_BYTES_MAX,
-                actual,
-            });
+            return Err(DecodeError::TooLong { what: "payload", limit: PAYLOAD_BYTES_MAX, actual });
         }
         Ok(payload)
     }
@@ -91,9 +87,7 @@ impl Payload {
 
     /// The hash that a vertex's header names.
     pub fn root(encoded: &[u8]) -> Digest {
-        Hasher::new("meanwhile/types/payload/v1")
-            .bytes(encoded)
-            .finish()
+        Hasher::new("meanwhile/types/payload/v1").bytes(encoded).finish()
     }
 }
 
@@ -115,14 +109,9 @@ impl Encode for Item {
 impl Decode for Item {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
-            TRANSACTION => Ok(Self::Transaction(
-                reader.bytes("transaction", PAYLOAD_BYTES_MAX)?,
-            )),
+            TRANSACTION => Ok(Self::Transaction(reader.bytes("transaction", PAYLOAD_BYTES_MAX)?)),
             DEVELOPMENT_TICKS => Ok(Self::DevelopmentTicks(reader.u16()?)),
-            tag => Err(DecodeError::UnknownTag {
-                what: "payload item",
-                tag,
-            }),
+            tag => Err(DecodeError::UnknownTag { what: "payload item", tag }),
         }
     }
 }
@@ -139,11 +128,7 @@ impl Decode for Payload {
         let items = reader.list("payload items", ITEMS_MAX)?;
         let actual = reader.position() - start;
         if actual > PAYLOAD_BYTES_MAX {
-            return Err(DecodeError::TooLong {
-                what: "payload",
-                limit: PAYLOAD_BYTES_MAX,
-                actual,
-            });
+            return Err(DecodeError::TooLong { what: "payload", limit: PAYLOAD_BYTES_MAX, actual });
         }
         Ok(Self { items })
     }

@@ -89,20 +89,12 @@ impl Table {
 impl Changes {
     /// Writes a value.
     pub fn put(&mut self, table: Table, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.0.push(Change {
-            table,
-            key: key.into(),
-            value: Some(value.into()),
-        });
+        self.0.push(Change { table, key: key.into(), value: Some(value.into()) });
     }
 
     /// Removes a key.
     pub fn remove(&mut self, table: Table, key: impl Into<Bytes>) {
-        self.0.push(Change {
-            table,
-            key: key.into(),
-            value: None,
-        });
+        self.0.push(Change { table, key: key.into(), value: None });
     }
 
     /// Adds all of `other` behind what is there.

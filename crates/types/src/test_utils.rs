@@ -91,19 +91,12 @@ impl TestNetwork {
             validators: members.collect(),
             coin_group: dealt.group,
             allocations: (0..validators)
-                .map(|_| Allocation {
-                    script: HexBytes(vec![0x51]),
-                    amount_sat: 5_000_000_000,
-                })
+                .map(|_| Allocation { script: HexBytes(vec![0x51]), amount_sat: 5_000_000_000 })
                 .collect(),
         };
         change(&mut genesis);
         let committee = Arc::new(genesis.check().expect("the test network is well formed"));
-        Self {
-            genesis,
-            committee,
-            secrets,
-        }
+        Self { genesis, committee, secrets }
     }
 
     /// Signs a header for its author, as a validator does.
@@ -112,9 +105,7 @@ impl TestNetwork {
     /// When the author is no member.
     pub fn sign(&self, header: Header, payload: Payload) -> Verified<Vertex> {
         let secrets = &self.secrets[header.author.index()];
-        let signature = secrets
-            .vertex
-            .sign(&Header::signing_bytes(&header.digest()));
+        let signature = secrets.vertex.sign(&Header::signing_bytes(&header.digest()));
         Verified::own(header, payload, signature)
     }
 
@@ -123,9 +114,7 @@ impl TestNetwork {
     /// # Panics
     /// When the author is no member.
     pub fn coin_share(&self, author: Author, round: crate::ids::Round) -> coin::CoinShare {
-        self.secrets[author.index()]
-            .coin
-            .share(&self.committee.coin_message(round))
+        self.secrets[author.index()].coin.share(&self.committee.coin_message(round))
     }
 }
 

@@ -109,11 +109,7 @@ impl VertexRef {
             .value(&epoch)
             .value(&author)
             .finish();
-        Self {
-            round: Round::ZERO,
-            author,
-            digest,
-        }
+        Self { round: Round::ZERO, author, digest }
     }
 }
 
@@ -125,11 +121,7 @@ impl Header {
 
     /// The reference that others use.
     pub fn reference(&self) -> VertexRef {
-        VertexRef {
-            round: self.round,
-            author: self.author,
-            digest: self.digest(),
-        }
+        VertexRef { round: self.round, author: self.author, digest: self.digest() }
     }
 
     /// The round whose common coin this vertex carries a share of, or none before round 1.
@@ -140,18 +132,12 @@ impl Header {
 
     /// The bytes that the author signs: a domain and the header's digest.
     pub fn signing_bytes(digest: &Digest) -> Vec<u8> {
-        [
-            b"meanwhile/types/vertex-signature/v1".as_slice(),
-            digest.as_bytes(),
-        ]
-        .concat()
+        [b"meanwhile/types/vertex-signature/v1".as_slice(), digest.as_bytes()].concat()
     }
 }
 
 fn header_digest(encoded: &[u8]) -> Digest {
-    Hasher::new("meanwhile/types/header/v1")
-        .bytes(encoded)
-        .finish()
+    Hasher::new("meanwhile/types/header/v1").bytes(encoded).finish()
 }
 
 impl Vertex {
@@ -163,13 +149,7 @@ impl Vertex {
         payload.encode(&mut writer);
         signature.encode(&mut writer);
         let reference = header.reference();
-        Self {
-            header,
-            payload,
-            signature,
-            reference,
-            encoded: Bytes::from(writer.finish()),
-        }
+        Self { header, payload, signature, reference, encoded: Bytes::from(writer.finish()) }
     }
 
     /// The signed part.
@@ -227,19 +207,9 @@ impl Unverified {
         let payload = Payload::decode(&mut reader)?;
         let signature = Signature::decode(&mut reader)?;
         reader.finish()?;
-        let reference = VertexRef {
-            round: header.round,
-            author: header.author,
-            digest,
-        };
+        let reference = VertexRef { round: header.round, author: header.author, digest };
         let encoded = bytes.clone();
-        Ok(Self(Arc::new(Vertex {
-            header,
-            payload,
-            signature,
-            reference,
-            encoded,
-        })))
+        Ok(Self(Arc::new(Vertex { header, payload, signature, reference, encoded })))
     }
 
     /// The vertex as it claims to be.
@@ -262,16 +232,11 @@ impl Unverified {
         check_coin_share(header, rules)?;
         self.check_payload()?;
         let author = header.author;
-        let unknown = InvalidVertex::UnknownAuthor {
-            author,
-            validators: committee.quorums().validators(),
-        };
+        let unknown =
+            InvalidVertex::UnknownAuthor { author, validators: committee.quorums().validators() };
         let key = &committee.validator(author).ok_or(unknown)?.vertex_key;
-        key.verify(
-            &Header::signing_bytes(&self.0.reference.digest),
-            &self.0.signature,
-        )
-        .map_err(|_| InvalidVertex::Signature { author })?;
+        key.verify(&Header::signing_bytes(&self.0.reference.digest), &self.0.signature)
+            .map_err(|_| InvalidVertex::Signature { author })?;
         Ok(Verified(self.0))
     }
 
@@ -282,11 +247,7 @@ impl Unverified {
         let length = self.0.payload.encoded_length();
         let fits = usize::try_from(header.payload_length) == Ok(length)
             && Payload::root(&encoded[end - length..end]) == header.payload_root;
-        if fits {
-            Ok(())
-        } else {
-            Err(InvalidVertex::PayloadRoot)
-        }
+        if fits { Ok(()) } else { Err(InvalidVertex::PayloadRoot) }
     }
 }
 
@@ -312,28 +273,19 @@ fn check_place(header: &Header, committee: &Committee) -> Result<(), InvalidVert
 fn check_edges(header: &Header, committee: &Committee) -> Result<(), InvalidVertex> {
     let quorum = committee.quorums().quorum();
     if header.parents.len() < quorum {
-        return Err(InvalidVertex::TooFewParents {
-            quorum,
-            actual: header.parents.len(),
-        });
+        return Err(InvalidVertex::TooFewParents { quorum, actual: header.parents.len() });
     }
     check_authors("parents", &header.parents, committee)?;
     check_authors("late edges", &header.late, committee)?;
     let before = header.round.saturating_sub(1);
     for parent in &header.parents {
         if parent.round != before {
-            return Err(InvalidVertex::ParentRound {
-                expected: before,
-                actual: parent.round,
-            });
+            return Err(InvalidVertex::ParentRound { expected: before, actual: parent.round });
         }
     }
     for late in &header.late {
         if late.round >= before || late.round == Round::ZERO {
-            return Err(InvalidVertex::LateRound {
-                limit: before,
-                actual: late.round,
-            });
+            return Err(InvalidVertex::LateRound { limit: before, actual: late.round });
         }
     }
     Ok(())
@@ -345,14 +297,8 @@ fn check_authors(
     committee: &Committee,
 ) -> Result<(), InvalidVertex> {
     let ascending = edges.windows(2).all(|pair| pair[0].author < pair[1].author);
-    let known = edges
-        .iter()
-        .all(|edge| edge.author.index() < committee.size());
-    if ascending && known {
-        Ok(())
-    } else {
-        Err(InvalidVertex::EdgeOrder { what })
-    }
+    let known = edges.iter().all(|edge| edge.author.index() < committee.size());
+    if ascending && known { Ok(()) } else { Err(InvalidVertex::EdgeOrder { what }) }
 }
 
 fn check_coin_share(header: &Header, rules: Rules) -> Result<(), InvalidVertex> {
@@ -408,11 +354,7 @@ impl fmt::Debug for Vertex {
 
 impl fmt::Display for VertexRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}/{}/{:?}",
-            self.round, self.author, self.digest
-        )
+        write!(formatter, "{}/{}/{:?}", self.round, self.author, self.digest)
     }
 }
 

@@ -47,10 +47,7 @@ fn header(network: &TestNetwork, payload: &Payload) -> Header {
 fn computed() -> BTreeMap<&'static str, String> {
     let network = TestNetwork::new(4);
     let committee = &network.committee;
-    let items = vec![
-        Item::Transaction(Bytes::from_static(b"one")),
-        Item::DevelopmentTicks(3),
-    ];
+    let items = vec![Item::Transaction(Bytes::from_static(b"one")), Item::DevelopmentTicks(3)];
     let payload = Payload::new(items).unwrap();
     let header = header(&network, &payload);
     let vertex = network.sign(header.clone(), payload.clone());
@@ -81,10 +78,7 @@ fn computed() -> BTreeMap<&'static str, String> {
         ("coin_message", message.to_string()),
         ("coin_share", hex::encode(shares[0].1.as_bytes())),
         ("coin_signature", hex::encode(signature.as_bytes())),
-        (
-            "coin_seed",
-            coin::coin_seed(committee.epoch(), Round::new(5), &signature).to_string(),
-        ),
+        ("coin_seed", coin::coin_seed(committee.epoch(), Round::new(5), &signature).to_string()),
     ])
 }
 
@@ -99,11 +93,7 @@ fn encodings_are_the_frozen_ones() {
     let text = serde_json::to_string_pretty(&computed).unwrap();
     assert_eq!(computed.len(), frozen.len(), "computed now:\n{text}");
     for (name, value) in &computed {
-        assert_eq!(
-            Some(value),
-            frozen.get(*name),
-            "{name} changed; computed now:\n{text}"
-        );
+        assert_eq!(Some(value), frozen.get(*name), "{name} changed; computed now:\n{text}");
     }
 }
 
@@ -113,21 +103,10 @@ fn frozen_bytes_decode_to_themselves() {
     let bytes = |name: &str| Bytes::from(hex::decode(&frozen[name]).unwrap());
     let network = TestNetwork::new(4);
     let vertex = Unverified::decode(&bytes("vertex")).unwrap();
-    let vertex = vertex
-        .verify(&network.committee, network.genesis.consensus.rules())
-        .unwrap();
-    assert_eq!(
-        vertex.reference().digest.to_string(),
-        frozen["header_digest"]
-    );
+    let vertex = vertex.verify(&network.committee, network.genesis.consensus.rules()).unwrap();
+    assert_eq!(vertex.reference().digest.to_string(), frozen["header_digest"]);
     let commit = Commit::from_bytes(&bytes("commit")).unwrap();
     assert_eq!(commit.digest().to_string(), frozen["commit_digest"]);
-    assert_eq!(
-        Payload::from_bytes(&bytes("payload")).unwrap(),
-        *vertex.payload()
-    );
-    assert_eq!(
-        Header::from_bytes(&bytes("header")).unwrap(),
-        *vertex.header()
-    );
+    assert_eq!(Payload::from_bytes(&bytes("payload")).unwrap(), *vertex.payload());
+    assert_eq!(Header::from_bytes(&bytes("header")).unwrap(), *vertex.header());
 }

@@ -23,10 +23,7 @@ fn header(network: &TestNetwork, author: u16, round: u64, payload: &Payload) -> 
             ..VertexRef::genesis(committee.chain(), committee.epoch(), author)
         })
         .collect();
-    let coin_round = round
-        .checked_sub(4)
-        .filter(|round| *round >= 1)
-        .map(Round::new);
+    let coin_round = round.checked_sub(4).filter(|round| *round >= 1).map(Round::new);
     Header {
         chain: *committee.chain(),
         epoch: committee.epoch(),
@@ -75,13 +72,7 @@ fn each_stateless_rule_refuses_what_breaks_it() {
     let wrong_epoch = check(&network, |header| header.epoch = Epoch::new(1));
     assert!(matches!(wrong_epoch, Err(InvalidVertex::WrongEpoch { .. })));
     let few = check(&network, |header| header.parents.truncate(2));
-    assert_eq!(
-        few,
-        Err(InvalidVertex::TooFewParents {
-            quorum: 3,
-            actual: 2
-        })
-    );
+    assert_eq!(few, Err(InvalidVertex::TooFewParents { quorum: 3, actual: 2 }));
     let unordered = check(&network, |header| header.parents.swap(0, 1));
     assert_eq!(unordered, Err(InvalidVertex::EdgeOrder { what: "parents" }));
     let twice = check(&network, |header| header.parents[1] = header.parents[0]);
@@ -93,16 +84,8 @@ fn each_stateless_rule_refuses_what_breaks_it() {
     let late = check(&network, |header| header.late.push(header.parents[0]));
     assert!(matches!(late, Err(InvalidVertex::LateRound { .. })));
     let shareless = check(&network, |header| header.coin_share = None);
-    assert_eq!(
-        shareless,
-        Err(InvalidVertex::CoinShare {
-            present: false,
-            due: true
-        })
-    );
-    let garbled = check(&network, |header| {
-        header.coin_share = Some(CoinShare::new([9; 48]))
-    });
+    assert_eq!(shareless, Err(InvalidVertex::CoinShare { present: false, due: true }));
+    let garbled = check(&network, |header| header.coin_share = Some(CoinShare::new([9; 48])));
     assert_eq!(garbled, Err(InvalidVertex::CoinShareEncoding));
     let root = check(&network, |header| header.payload_root = Digest::ZERO);
     assert_eq!(root, Err(InvalidVertex::PayloadRoot));
@@ -114,10 +97,7 @@ fn each_stateless_rule_refuses_what_breaks_it() {
 fn a_share_of_another_round_does_not_make_a_vertex_invalid() {
     let network = network();
     let other = network.coin_share(Author::new(1), Round::new(77));
-    assert_eq!(
-        check(&network, |header| header.coin_share = Some(other)),
-        Ok(())
-    );
+    assert_eq!(check(&network, |header| header.coin_share = Some(other)), Ok(()));
 }
 
 #[test]
@@ -125,13 +105,9 @@ fn a_signature_of_somebody_else_is_refused() {
     let network = network();
     let payload = Payload::default();
     let header = header(&network, 1, 9, &payload);
-    let signature = network.secrets[0]
-        .vertex
-        .sign(&Header::signing_bytes(&header.digest()));
+    let signature = network.secrets[0].vertex.sign(&Header::signing_bytes(&header.digest()));
     let vertex = Vertex::new(header, payload, signature);
-    let refused = Unverified::decode(vertex.encoded())
-        .unwrap()
-        .verify(&network.committee, RULES);
+    let refused = Unverified::decode(vertex.encoded()).unwrap().verify(&network.committee, RULES);
     assert!(matches!(refused, Err(InvalidVertex::Signature { .. })));
 }
 
@@ -139,17 +115,12 @@ fn a_signature_of_somebody_else_is_refused() {
 fn a_vertex_at_its_largest_decodes_and_a_larger_one_does_not() {
     let network = network();
     let room = PAYLOAD_BYTES_MAX - Payload::OVERHEAD - 5;
-    let payload = Payload::new(alloc::vec![Item::Transaction(Bytes::from(
-        alloc::vec![0; room]
-    ))])
-    .unwrap();
+    let payload =
+        Payload::new(alloc::vec![Item::Transaction(Bytes::from(alloc::vec![0; room]))]).unwrap();
     let vertex = network.sign(header(&network, 0, 9, &payload), payload);
     assert!(Unverified::decode(vertex.encoded()).is_ok());
     let huge = Bytes::from(alloc::vec![0; VERTEX_BYTES_MAX + 1]);
-    assert!(matches!(
-        Unverified::decode(&huge),
-        Err(DecodeError::TooLong { .. })
-    ));
+    assert!(matches!(Unverified::decode(&huge), Err(DecodeError::TooLong { .. })));
     let over = alloc::vec![Item::Transaction(Bytes::from(alloc::vec![0; room + 1]))];
     assert!(Payload::new(over).is_err());
 }
