@@ -17,6 +17,9 @@ use crate::ids::Height;
 use crate::ids::Round;
 use crate::ids::TimestampMs;
 
+/// How many values of a list are reserved before they have been read.
+const RESERVED_MAX: usize = 256;
+
 /// A value that has one canonical encoding.
 pub trait Encode {
     /// Appends the encoding.
@@ -258,8 +261,8 @@ impl<'a> Reader<'a> {
         limit: usize,
     ) -> Result<Vec<T>, DecodeError> {
         let length = self.length(what, limit)?;
-        // A value takes a byte at least, so a lying length reserves no more than what was sent.
-        let mut values = Vec::with_capacity(length.min(self.remaining()));
+        // A lying length reserves little; an honest one grows as its values arrive.
+        let mut values = Vec::with_capacity(length.min(RESERVED_MAX));
         for _ in 0..length {
             values.push(T::decode(self)?);
         }
