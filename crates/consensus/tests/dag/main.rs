@@ -1,0 +1,16 @@
+//! The rule on drawn and on random DAGs.
+//!
+//! `drawing` is the language in which DAGs are drawn, `oracle` says by the letter of
+//! `docs/consensus.md` and without any memory what must be committed.
+
+mod bounds;
+mod coin;
+mod convergence;
+mod decisions;
+mod drawing;
+mod edges;
+mod garbage;
+mod network;
+mod oracle;
+mod random;
+mod twins;
