@@ -176,21 +176,23 @@ impl World {
     fn commit(&mut self, author: Author, transactions: &[Transaction]) -> Applied {
         let items =
             transactions.iter().map(|transaction| PreparedTransaction::new(transaction.clone()));
-        self.commit_items(author, items.map(|prepared| Item::Transaction(prepared.raw)).collect())
+        let items: Vec<Item> = items.map(|prepared| Item::Transaction(prepared.raw)).collect();
+        self.commit_items(author, &items)
     }
 
     /// Seals blocks.
     fn seal(&mut self, blocks: u16) -> Applied {
-        self.commit_items(OTHER, vec![Item::DevelopmentTicks(blocks)])
+        self.commit_items(OTHER, &[Item::DevelopmentTicks(blocks)])
     }
 
     /// Orders what the pool hands out.
     fn commit_taken(&mut self) -> Applied {
         let taken = self.mempool.take(usize::MAX, usize::MAX);
-        self.commit_items(OWN, taken.into_iter().map(Item::Transaction).collect())
+        let items: Vec<Item> = taken.into_iter().map(Item::Transaction).collect();
+        self.commit_items(OWN, &items)
     }
 
-    fn commit_items(&mut self, author: Author, items: Vec<Item>) -> Applied {
+    fn commit_items(&mut self, author: Author, items: &[Item]) -> Applied {
         let index = self.ledger.applied().next();
         let batch = Batch {
             index,

@@ -70,6 +70,7 @@ enum Twist {
     HighS,
     Key(KeyForm),
     FlipKey(usize),
+    OtherKey,
     ExtraFirst(Vec<u8>),
     ExtraLast(Vec<u8>),
     EmptyWitness,
@@ -110,8 +111,8 @@ fn secret(index: usize) -> SecretKey {
     SecretKey::from_slice(&bytes).unwrap()
 }
 
-fn key_bytes(secp: &Secp256k1<All>, index: usize, form: KeyForm) -> Vec<u8> {
-    let key = secret(index).public_key(secp);
+fn key_bytes(secp: &Secp256k1<All>, secret: SecretKey, form: KeyForm) -> Vec<u8> {
+    let key = secret.public_key(secp);
     match form {
         KeyForm::Compressed => key.serialize().to_vec(),
         KeyForm::Uncompressed => key.serialize_uncompressed().to_vec(),
@@ -130,10 +131,15 @@ fn key_form(case: &Case) -> KeyForm {
     }
 }
 
+/// Who signs: the owner, mostly.
+fn signer(index: usize, case: &Case) -> SecretKey {
+    secret(if case.twist == Twist::OtherKey { index + 100 } else { index })
+}
+
 fn spent_output(secp: &Secp256k1<All>, index: usize, case: &Case) -> TxOut {
     let script_pubkey = match case.kind {
         Kind::P2wpkh => {
-            let key = key_bytes(secp, index, key_form(case));
+            let key = key_bytes(secp, secret(index), key_form(case));
             let hash = hash160::Hash::hash(&key).to_byte_array();
             ScriptBuf::from_bytes([vec![0, 20], hash.to_vec()].concat())
         }
@@ -183,7 +189,7 @@ fn p2wpkh_witness(
         _ => 1,
     };
     let digest = segwit_digest(transaction, index, spent, kind);
-    let signature = secp.sign_ecdsa(&digest, &secret(index));
+    let signature = secp.sign_ecdsa(&digest, &signer(index, case));
     let mut der = match case.twist {
         Twist::HighS => high_s(&signature),
         _ => signature.serialize_der().to_vec(),
@@ -199,7 +205,7 @@ fn p2wpkh_witness(
         _ => {}
     }
     der.push(kind);
-    vec![der, key_bytes(secp, index, key_form(case))]
+    vec![der, key_bytes(secp, signer(index, case), key_form(case))]
 }
 
 fn p2tr_witness(
@@ -224,7 +230,7 @@ fn p2tr_witness(
         kind,
     );
     let digest = sighash.map_or([9; 32], |sighash| sighash.to_byte_array());
-    let keypair = Keypair::from_secret_key(secp, &secret(index));
+    let keypair = Keypair::from_secret_key(secp, &signer(index, case));
     let signature = secp.sign_schnorr_no_aux_rand(&Message::from_digest(digest), &keypair);
     let mut bytes = signature.serialize().to_vec();
     bytes.extend(written);
@@ -322,6 +328,18 @@ fn plain_spends_take_the_direct_way() {
 }
 
 #[test]
+fn a_single_without_its_output_is_signed_as_the_library_says() {
+    for kind in [Kind::P2wpkh, Kind::P2tr] {
+        for sighash in [3, 0x83] {
+            let twists = [Twist::None, Twist::None, Twist::Sighash(sighash)];
+            let built = build(&twists.map(|twist| Case { kind, twist }));
+            let expected = kind == Kind::P2wpkh;
+            assert_eq!((built.library(2), built.direct(2)), (expected, expected), "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn what_only_policy_forbids_is_valid() {
     let valid = [
         (Kind::P2wpkh, Twist::HighS),
@@ -345,6 +363,8 @@ fn failures_have_cores_words() {
         (Kind::P2wpkh, Twist::WrongAmount, ScriptFailure::EvaluatedFalse),
         (Kind::P2wpkh, Twist::EmptySignature, ScriptFailure::EvaluatedFalse),
         (Kind::P2wpkh, Twist::FlipProgram(3), ScriptFailure::Unknown),
+        (Kind::P2wpkh, Twist::OtherKey, ScriptFailure::Unknown),
+        (Kind::P2tr, Twist::OtherKey, ScriptFailure::Schnorr),
         (Kind::P2wpkh, Twist::EmptyWitness, ScriptFailure::WitnessEmpty),
         (Kind::P2wpkh, Twist::ExtraFirst(vec![]), ScriptFailure::WitnessMismatch),
         (Kind::P2wpkh, Twist::ScriptSig(vec![0x51]), ScriptFailure::WitnessMalleated),
@@ -420,6 +440,7 @@ fn twist() -> impl Strategy<Value = Twist> {
         1 => Just(Twist::Key(KeyForm::Uncompressed)),
         1 => Just(Twist::Key(KeyForm::Hybrid)),
         2 => any::<usize>().prop_map(Twist::FlipKey),
+        1 => Just(Twist::OtherKey),
         1 => bytes().prop_map(Twist::ExtraFirst),
         1 => bytes().prop_map(Twist::ExtraLast),
         1 => Just(Twist::EmptyWitness),

@@ -84,8 +84,8 @@ impl Run {
             }
             Step::OrderTaken => {
                 let taken = std::mem::take(&mut self.taken);
-                let items = taken.into_iter().map(types::Item::Transaction).collect();
-                let applied = self.world.commit_items(OWN, items);
+                let items: Vec<_> = taken.into_iter().map(types::Item::Transaction).collect();
+                let applied = self.world.commit_items(OWN, &items);
                 self.finals.extend(applied.finals);
             }
             Step::Return => {

@@ -57,7 +57,7 @@ fn a_child_that_came_before_its_parent_waits_for_it() {
     let taken = world.mempool.take(usize::MAX, usize::MAX);
     // The vertex with the parent was lost, the one with the child was ordered.
     world.mempool.returned(&taken[..1]);
-    let applied = world.commit(OWN, &[child.clone()]);
+    let applied = world.commit(OWN, std::slice::from_ref(&child));
     assert_eq!(applied.skipped[0].reason, SkipReason::InputsMissingOrSpent);
     assert_eq!(world.mempool.get(&child.compute_txid()).unwrap().state(), State::Waiting);
     let applied = world.commit_taken();
@@ -95,7 +95,7 @@ fn an_orphan_stands_behind_a_parent_that_comes_after_it() {
     world.admit(&child);
     world.mempool.take(usize::MAX, usize::MAX);
     world.mempool.pool.remove(&parent.compute_txid());
-    world.commit(OWN, &[child.clone()]);
+    world.commit(OWN, std::slice::from_ref(&child));
     world.admit(&parent);
     assert_eq!(world.names(), [parent.compute_txid(), child.compute_txid()]);
     let applied = world.commit_taken();
@@ -142,7 +142,7 @@ fn an_occurrence_of_another_author_changes_nothing() {
     world.admit(&parent);
     world.admit(&child);
     world.mempool.take(usize::MAX, usize::MAX);
-    world.commit(OTHER, &[child.clone()]);
+    world.commit(OTHER, std::slice::from_ref(&child));
     assert_eq!(world.mempool.get(&child.compute_txid()).unwrap().state(), State::Proposed);
     let applied = world.commit(OWN, &[parent, child]);
     assert_eq!(applied.finals.len(), 2);
@@ -158,7 +158,7 @@ fn what_is_passed_over_again_and_again_is_given_up() {
     world.mempool.take(usize::MAX, 1);
     for _ in 0..PROPOSALS_MAX {
         assert_eq!(world.mempool.take(usize::MAX, usize::MAX).len(), 1);
-        world.commit(OWN, &[child.clone()]);
+        world.commit(OWN, std::slice::from_ref(&child));
     }
     assert_eq!(world.names(), [parent.compute_txid()]);
 }
