@@ -146,7 +146,10 @@ impl Run {
             assert!(pool.with_ancestors([txid]).len() <= super::super::ANCESTORS_MAX);
         }
         assert_eq!(self.world.mempool.totals(), totals);
-        assert_eq!(pool.spends.len(), entries.iter().map(|entry| entry.spent().len()).sum());
+        assert_eq!(
+            pool.spends.len(),
+            entries.iter().map(|entry| entry.spent().len()).sum::<usize>()
+        );
         assert!(totals.memory <= self.world.mempool.limits().bytes_max);
         let stored = self.world.rows.0.keys().filter(|(table, _)| *table == super::super::POOL);
         assert_eq!(stored.count(), entries.len());
