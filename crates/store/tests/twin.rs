@@ -1,6 +1,8 @@
 //! The disk and its twin answer alike, whatever is asked of them, and the twin forgets in a crash
 //! exactly what was not synced.
 
+#![allow(clippy::unwrap_used, reason = "a test says by failing what was wrong")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
