@@ -5,6 +5,7 @@ use types::CommitIndex;
 use types::DecodeError;
 use types::InvalidVertex;
 use types::VertexRef;
+use types::genesis::GenesisError;
 use types::table::TableFault;
 
 /// Why a half does not open.
@@ -16,6 +17,9 @@ pub enum OpenError {
     /// The ledger does not open.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The genesis is refused.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
     /// A stored vertex does not decode.
     #[error("the stored vertex {reference} is torn: {reason}")]
     Torn {
@@ -39,5 +43,11 @@ pub enum OpenError {
         applied: CommitIndex,
         /// What is ordered.
         ordered: CommitIndex,
+    },
+    /// The ledger was made by another order than the one that is stored.
+    #[error("the ledger's commit {applied} is not the one that is stored")]
+    LedgerAstray {
+        /// What is applied.
+        applied: CommitIndex,
     },
 }

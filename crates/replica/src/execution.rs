@@ -2,30 +2,56 @@
 //!
 //! **Invariant:** nothing here is needed for agreement. A commit that never arrived, or that did not
 //! fit into the queue, is read from the store: ordering wrote it before it said so.
+//!
+//! **Invariant:** what is answered as accepted has been synced. After a restart the pool is what it
+//! was, and everything in it is proposed again; what was ordered meanwhile is passed over as known.
+//!
+//! Source: `docs/ledger.md`, Applying a commit and Mempool.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bitcoin::Transaction;
 use bitcoin::Txid;
 use consensus::Ordered;
+use ledger::Applied;
+use ledger::Batch;
+use ledger::BatchItem;
 use ledger::Ledger;
 use ledger::Mempool;
 use ledger::Rejected;
+use ledger::ScriptCache;
+use ledger::ScriptCheck;
 use ledger::SealedBlock;
 use ledger::Skipped;
 use ledger::mempool::MempoolLimits;
 use ledger::mempool::Reject;
+use store::Durability;
 use types::Author;
 use types::CommitIndex;
+use types::Digest;
 use types::Genesis;
 use types::Item;
+use types::Verified;
+use types::Vertex;
 use types::table::TableFault;
 use types::table::TableRead;
 
 use crate::checks::CheckRunner;
 use crate::error::OpenError;
+use crate::ordering::PROPOSAL_ROOM;
 use crate::ordering::Room;
 use crate::step::Step;
+
+use commits::Commits;
+use submissions::Answered;
+use submissions::Pool;
+use submissions::Submissions;
+
+mod commits;
+mod submissions;
+#[cfg(test)]
+mod tests;
 
 /// How far execution may lie behind the order before this validator proposes nothing more, in
 /// commits; also how many of them wait in memory.
@@ -34,6 +60,10 @@ pub const EXECUTION_QUEUE_MAX: usize = 64;
 pub const SUBMISSIONS_PER_STEP_MAX: usize = 256;
 /// How many submissions may wait; what comes on top is refused.
 pub const SUBMISSIONS_WAITING_MAX: usize = 8192;
+/// How many received vertices may wait for their scripts to be judged ahead; the oldest one goes.
+pub const AHEAD_MAX: usize = 64;
+/// How many items that are no transactions may wait to be proposed.
+pub const TICKS_WAITING_MAX: usize = 64;
 
 /// What the execution half has to know.
 #[derive(Clone, Debug)]
@@ -68,6 +98,8 @@ pub enum Input {
     Returned(Vec<Item>),
     /// Ordering's [`Action::Taken`](crate::ordering::Action::Taken).
     Taken(Room),
+    /// Ordering's [`Action::Ahead`](crate::ordering::Action::Ahead). Losing one costs time only.
+    Ahead(Verified<Vertex>),
 }
 
 /// What the execution half asks for.
@@ -121,9 +153,25 @@ pub struct Summary {
 
 /// The execution half.
 #[derive(Debug)]
-pub struct Execution {}
+pub struct Execution {
+    config: ExecutionConfig,
+    ledger: Ledger,
+    mempool: Mempool,
+    cache: ScriptCache,
+    commits: Commits,
+    submissions: Submissions,
+    ahead: VecDeque<Verified<Vertex>>,
+    ticks: VecDeque<Item>,
+    /// What fits into ordering's queue.
+    room: Room,
+    /// What was applied and is written by the next call, for the pool.
+    applied: Option<Applied>,
+    /// What is applied was told since the start.
+    has_reported: bool,
+    /// Whether submissions go before commits next: they take turns.
+    submissions_next: bool,
+}
 
-#[allow(unused_variables, clippy::unimplemented, clippy::needless_pass_by_value)]
 impl Execution {
     /// Opens the ledger and the pool and finds the commits that were not applied yet. An empty
     /// store must have got the rows of [`Ledger::genesis`] before.
@@ -131,12 +179,43 @@ impl Execution {
     /// # Errors
     /// When the store fails or does not hold this network's ledger.
     pub fn open(config: ExecutionConfig, read: &dyn TableRead) -> Result<Self, OpenError> {
-        unimplemented!()
+        let ledger = Ledger::open(&config.genesis, read)?;
+        let mempool = Mempool::open(config.own, config.limits, &ledger, read)?;
+        let commits = Commits::open(&config.genesis, &ledger, read)?;
+        Ok(Self {
+            config,
+            ledger,
+            mempool,
+            cache: ScriptCache::new(),
+            commits,
+            submissions: Submissions::default(),
+            ahead: VecDeque::new(),
+            ticks: VecDeque::new(),
+            room: PROPOSAL_ROOM,
+            applied: None,
+            has_reported: false,
+            submissions_next: false,
+        })
     }
 
     /// Takes an input. The work is done by [`Self::poll_step`].
     pub fn handle(&mut self, input: Input) {
-        unimplemented!()
+        match input {
+            Input::Commit(ordered) => self.commits.add(ordered, self.ledger.applied()),
+            Input::Submit { id, transaction } => self.submissions.add(id, transaction),
+            Input::Ticks(count) => self.add_ticks(Item::DevelopmentTicks(count)),
+            Input::Returned(items) => self.take_back(items),
+            Input::Taken(room) => {
+                self.room.bytes = PROPOSAL_ROOM.bytes.min(self.room.bytes + room.bytes);
+                self.room.items = PROPOSAL_ROOM.items.min(self.room.items + room.items);
+            }
+            Input::Ahead(vertex) => {
+                self.ahead.push_back(vertex);
+                if self.ahead.len() > AHEAD_MAX {
+                    self.ahead.pop_front();
+                }
+            }
+        }
     }
 
     /// Does the next piece of work: a commit, or a group of submissions. The step must be written
@@ -149,16 +228,158 @@ impl Execution {
         read: &dyn TableRead,
         runner: &dyn CheckRunner,
     ) -> Result<Option<Step<Action>>, TableFault> {
-        unimplemented!()
+        if let Some(applied) = self.applied.take() {
+            self.mempool.applied(&self.ledger, read, &applied)?;
+        }
+        let mut step = Step::default();
+        if !std::mem::replace(&mut self.has_reported, true) {
+            step.then.push(Action::Executed(self.ledger.applied()));
+        }
+        let has_commit = self.commits.has_more(self.ledger.applied());
+        let has_submission = !self.submissions.is_empty();
+        if has_submission && (self.submissions_next || !has_commit) {
+            self.submissions_next = false;
+            self.admit(read, runner, &mut step)?;
+        } else if has_commit {
+            self.submissions_next = true;
+            self.apply(read, runner, &mut step)?;
+        } else if let Some(vertex) = self.ahead.pop_front() {
+            self.judge_ahead(&vertex, read, runner)?;
+        }
+        self.propose(&mut step);
+        step.persist.append(self.mempool.drain_changes());
+        let is_idle = step.is_empty() && self.ahead.is_empty();
+        Ok((!is_idle).then_some(step))
     }
 
     /// The ledger.
-    pub fn ledger(&self) -> &Ledger {
-        unimplemented!()
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The pool.
-    pub fn mempool(&self) -> &Mempool {
-        unimplemented!()
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// Applies the next commit.
+    fn apply(
+        &mut self,
+        read: &dyn TableRead,
+        runner: &dyn CheckRunner,
+        step: &mut Step<Action>,
+    ) -> Result<(), TableFault> {
+        let ordered = self.commits.take(read, self.ledger.applied().next())?;
+        let batch = Batch::from_commit(&ordered.commit, &ordered.vertices);
+        let checks = self.ledger.script_checks(read, &batch, &self.cache)?;
+        self.judge(&checks, runner);
+        let mut applied = self.ledger.apply(read, &batch, &self.cache)?;
+        step.persist.append(std::mem::take(&mut applied.changes));
+        step.then.push(Action::Executed(batch.index));
+        step.then.push(Action::Applied(Summary {
+            commit: batch.index,
+            finals: applied.finals.clone(),
+            rejected: applied.rejected.clone(),
+            skipped: applied.skipped.clone(),
+            blocks: applied.blocks.clone(),
+            last_event: self.ledger.last_event(),
+        }));
+        self.applied = Some(applied);
+        Ok(())
+    }
+
+    /// Judges a group of submissions and answers them once they are durable.
+    fn admit(
+        &mut self,
+        read: &dyn TableRead,
+        runner: &dyn CheckRunner,
+        step: &mut Step<Action>,
+    ) -> Result<(), TableFault> {
+        let mut pool = Pool { ledger: &self.ledger, read, cache: &mut self.cache, runner };
+        let answers = self.submissions.admit(&mut self.mempool, &mut pool)?;
+        if answers.iter().any(|answer| answer.result == Ok(Accepted::Pooled)) {
+            step.durability = Durability::Synced;
+        }
+        let answers = answers.into_iter();
+        step.then.extend(answers.map(|Answered { id, result }| Action::Answer { id, result }));
+        Ok(())
+    }
+
+    /// Judges the scripts of a vertex that was received and not ordered yet.
+    fn judge_ahead(
+        &mut self,
+        vertex: &Verified<Vertex>,
+        read: &dyn TableRead,
+        runner: &dyn CheckRunner,
+    ) -> Result<(), TableFault> {
+        let author = vertex.author();
+        let items = vertex.payload().items().iter();
+        let batch = Batch {
+            index: self.ledger.applied().next(),
+            digest: Digest::ZERO,
+            timestamp: vertex.header().timestamp,
+            leader: author,
+            items: items.map(|item| BatchItem::new(author, item)).collect(),
+        };
+        let checks = self.ledger.script_checks(read, &batch, &self.cache)?;
+        self.judge(&checks, runner);
+        Ok(())
+    }
+
+    fn judge(&mut self, checks: &[ScriptCheck], runner: &dyn CheckRunner) {
+        if checks.is_empty() {
+            return;
+        }
+        for (check, verdict) in checks.iter().zip(runner.run(checks)) {
+            self.cache.insert(check.wtxid(), verdict);
+        }
+    }
+
+    /// Fills ordering's queue. What is proposed is chosen as late as there is room for it.
+    fn propose(&mut self, step: &mut Step<Action>) {
+        if self.config.own.is_none() {
+            return;
+        }
+        let mut items = Vec::new();
+        while let Some(item) = self.ticks.pop_front() {
+            let room = Room::of(std::slice::from_ref(&item));
+            if room.bytes > self.room.bytes || self.room.items == 0 {
+                self.ticks.push_front(item);
+                break;
+            }
+            self.take_room(room);
+            items.push(item);
+        }
+        if self.room.items > 0 && self.mempool.has_waiting() {
+            let taken = self.mempool.take(self.room.bytes, self.room.items);
+            let taken: Vec<Item> = taken.into_iter().map(Item::Transaction).collect();
+            self.take_room(Room::of(&taken));
+            items.extend(taken);
+        }
+        if !items.is_empty() {
+            step.then.push(Action::Propose(items));
+        }
+    }
+
+    fn take_room(&mut self, taken: Room) {
+        self.room.bytes = self.room.bytes.saturating_sub(taken.bytes);
+        self.room.items = self.room.items.saturating_sub(taken.items);
+    }
+
+    fn take_back(&mut self, items: Vec<Item>) {
+        let mut transactions = Vec::new();
+        for item in items {
+            match item {
+                Item::Transaction(bytes) => transactions.push(bytes),
+                Item::DevelopmentTicks(_) => self.add_ticks(item),
+            }
+        }
+        self.mempool.returned(&transactions);
+    }
+
+    fn add_ticks(&mut self, item: Item) {
+        if self.config.own.is_some() && self.ticks.len() < TICKS_WAITING_MAX {
+            self.ticks.push_back(item);
+        }
     }
 }

@@ -1,29 +1,81 @@
-//! The ordering half.
+//! The ordering half: consensus with a store, peers, a pace and a memory of what it signed.
+//!
+//! **Invariant:** an own vertex is written and synced before its first byte is sent, and before a
+//! second one can be drafted; a restart finds its round in the store. **Invariant:** a commit is
+//! written before it is told, so execution can always find it.
+//!
+//! A lost message is never assumed to have arrived: whoever misses a vertex notices it by another
+//! one that refers to it, or by the status that everybody sends every second, and asks.
+//!
+//! Source: `docs/consensus.md`, Round advance, Durability and Bounds.
 
 use std::sync::Arc;
 
 use consensus::Alarm;
+use consensus::Consensus;
+use consensus::Output;
 use consensus::Parameters;
+use consensus::Refusal;
+use store::Durability;
 use types::Author;
 use types::CommitIndex;
 use types::Committee;
-use types::Digest;
 use types::Genesis;
+use types::Item;
 use types::Moment;
-use types::Round;
 use types::Span;
 use types::TimestampMs;
+use types::Verified;
+use types::Vertex;
+use types::VertexRef;
 use types::table::TableRead;
 
 use crate::error::OpenError;
+use crate::execution::EXECUTION_QUEUE_MAX;
 use crate::step::Step;
+use crate::tables;
+use crate::wire::Message;
+use crate::wire::Range;
+use crate::wire::Status;
 
+use catch_up::CatchUp;
+use catch_up::View;
+use fetch::Fetch;
+use fetch::WantedBy;
+use peers::Peers;
+use proposer::Due;
+use proposer::Proposer;
+
+mod catch_up;
+mod fetch;
 mod input;
+mod open;
+mod peers;
+mod proposer;
+mod status;
+#[cfg(test)]
+mod tests;
 
+pub use catch_up::CATCH_UP_BACKOFF;
+pub use catch_up::CATCH_UP_DEADLINE;
+pub use catch_up::PIPELINE_MAX;
+pub use fetch::FETCH_BACKOFF;
+pub use fetch::FETCH_DEADLINE;
+pub use fetch::FETCH_INFLIGHT_MAX;
+pub use fetch::FETCH_WANTED_PER_AUTHOR_MAX;
 pub use input::Action;
 pub use input::Draft;
 pub use input::Input;
 pub use input::Room;
+pub use peers::BEHIND_ROUNDS;
+pub use peers::SILENT_AFTER;
+pub use proposer::PROPOSAL_ROOM;
+pub use status::OrderingStatus;
+pub use status::PeerState;
+pub use status::PeerStatus;
+
+/// How often everybody says how far it is.
+pub const STATUS_INTERVAL: Span = Span::from_millis(1_000);
 
 /// What the ordering half has to know.
 #[derive(Clone, Debug)]
@@ -61,98 +113,333 @@ impl OrderingConfig {
     }
 }
 
-/// How far this node is, and how it sees the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderingStatus {
-    /// The round of the newest own vertex; zero when there is none.
-    pub own_round: Round,
-    /// The highest round at which vertices of a quorum are held.
-    pub round: Round,
-    /// The highest round of which every slot is decided.
-    pub decided_round: Round,
-    /// The round at or below which nothing is held or will be ordered.
-    pub gc_round: Round,
-    /// The last commit.
-    pub commit: CommitIndex,
-    /// The digest that chains over everything ordered so far.
-    pub commit_digest: Digest,
-    /// How many vertices are being fetched.
-    pub fetching: usize,
-    /// The round up to which this node catches up, when it lies far behind.
-    pub catching_up_to: Option<Round>,
-    /// Every validator, by author; this one included.
-    pub peers: Vec<PeerStatus>,
-    /// Why ordering stopped for good, when it did.
-    pub alarm: Option<Alarm>,
-}
-
-/// One validator as this node sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerStatus {
-    /// Which one.
-    pub author: Author,
-    /// Whether it takes part.
-    pub state: PeerState,
-    /// Whether messages to it can be sent.
-    pub is_connected: bool,
-    /// The highest round of a vertex of its own that was seen here.
-    pub round: Round,
-    /// The last commit that it told of.
-    pub commit: CommitIndex,
-}
-
-/// Whether a validator takes part. Never blame: a slow one is behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerState {
-    /// This node itself.
-    Own,
-    /// Its vertices arrive at the current rounds.
-    Live,
-    /// It is heard, at older rounds.
-    Behind {
-        /// How many rounds lie between.
-        rounds: u64,
-    },
-    /// Nothing has been heard of it for a while.
-    Silent {
-        /// When it was last heard; none when never.
-        since: Option<Moment>,
-    },
-}
-
 /// The ordering half.
 #[derive(Debug)]
-pub struct Ordering {}
+pub struct Ordering {
+    config: OrderingConfig,
+    consensus: Consensus,
+    peers: Peers,
+    fetch: Fetch,
+    catch_up: CatchUp,
+    proposer: Proposer,
+    /// The newest own vertex, for whoever connects.
+    newest: Option<Verified<Vertex>>,
+    /// What execution has applied; none until it says so.
+    executed: Option<CommitIndex>,
+    alarm: Option<Alarm>,
+    status_due: Moment,
+    deadline: Option<Moment>,
+    step: Step<Action>,
+}
 
-#[allow(unused_variables, clippy::unimplemented, clippy::needless_pass_by_value)]
 impl Ordering {
     /// Starts from what the store holds, from genesis when it holds nothing.
     ///
     /// # Errors
     /// When the store fails, or holds the order of another network.
     pub fn open(config: OrderingConfig, read: &dyn TableRead) -> Result<Self, OpenError> {
-        unimplemented!()
+        open::open(config, read)
     }
 
     /// Takes an input. `now` is this machine's monotonic clock, `wall` what goes into vertices as
     /// their time. Call it with [`Input::Wake`] at the start and at every deadline; a late or
     /// repeated call is harmless.
     pub fn handle(&mut self, now: Moment, wall: TimestampMs, input: Input) {
-        unimplemented!()
+        match input {
+            Input::Vertex { from, vertex } => self.receive(from, [vertex], now),
+            Input::Vertices { from, vertices } => {
+                let sent = vertices.len();
+                self.receive(from, vertices, now);
+                self.fetch.answered(from, sent, now);
+            }
+            Input::Range { from, range } => self.receive_range(from, range, now),
+            Input::Status { from, status } => self.receive_status(from, &status, now),
+            Input::Connected(peer) => self.connect(peer),
+            Input::Gone(peer) => self.disconnect(peer, now),
+            Input::Submit(items) => self.queue(items),
+            Input::Signed(vertex) => self.take_signed(&vertex),
+            Input::Executed(commit) => self.executed = self.executed.max(Some(commit)),
+            Input::Wake => {}
+        }
+        self.advance(now, wall);
     }
 
     /// What to write and to do. Poll until there is none.
     pub fn poll_step(&mut self) -> Option<Step<Action>> {
-        unimplemented!()
+        (!self.step.is_empty()).then(|| std::mem::take(&mut self.step))
     }
 
     /// When [`Input::Wake`] is due.
     pub fn next_deadline(&self) -> Option<Moment> {
-        unimplemented!()
+        self.deadline
     }
 
     /// How far this node is at `now`.
     pub fn status(&self, now: Moment) -> OrderingStatus {
-        unimplemented!()
+        let (commit, commit_digest) = self.consensus.last_commit();
+        let round = self.consensus.highest_round();
+        OrderingStatus {
+            own_round: self.consensus.own_round(),
+            round,
+            decided_round: self.consensus.decided_round(),
+            gc_round: self.consensus.gc_round(),
+            commit,
+            commit_digest,
+            fetching: self.fetch.len(),
+            catching_up_to: self.catch_up.target(),
+            peers: self.peers.status(now, round),
+            alarm: self.alarm.clone(),
+        }
+    }
+
+    /// The machine inside, to look at.
+    pub const fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    fn receive(
+        &mut self,
+        from: Author,
+        vertices: impl IntoIterator<Item = Verified<Vertex>>,
+        now: Moment,
+    ) {
+        self.peers.heard(from, now);
+        for vertex in vertices {
+            self.consensus.insert(vertex);
+            self.drain(Some(from));
+        }
+    }
+
+    fn receive_range(&mut self, from: Author, range: Range<Verified<Vertex>>, now: Moment) {
+        self.peers.heard(from, now);
+        self.catch_up.answered(from, range);
+        while let Some(range) = self.catch_up.take_answer() {
+            for (round, signature) in range.coins {
+                // A wrong one is ignored: shares decide without it.
+                self.consensus.reveal(round, signature);
+            }
+            self.drain(None);
+            self.receive(from, range.vertices, now);
+        }
+    }
+
+    fn receive_status(&mut self, from: Author, status: &Status, now: Moment) {
+        if !self.peers.knows(from) {
+            return;
+        }
+        self.peers.heard(from, now);
+        self.peers.told(from, status);
+        let lacks = |own: &VertexRef| {
+            own.author == from
+                && own.round > self.consensus.gc_round()
+                && own.round <= self.consensus.highest_round().saturating_add(BEHIND_ROUNDS)
+                && !self.is_known(own)
+        };
+        if let Some(own) = status.own.filter(lacks) {
+            self.fetch.want(own, WantedBy { child: from, sender: from });
+        }
+    }
+
+    fn connect(&mut self, peer: Author) {
+        if !self.peers.knows(peer) {
+            return;
+        }
+        self.peers.connect(peer, true);
+        self.fetch.retry();
+        let message = Message::Status(self.own_status());
+        self.step.then.push(Action::Send { to: peer, message });
+        if let Some(newest) = &self.newest {
+            let message = Message::Vertex(newest.encoded().clone());
+            self.step.then.push(Action::Send { to: peer, message });
+        }
+    }
+
+    fn disconnect(&mut self, peer: Author, now: Moment) {
+        self.peers.connect(peer, false);
+        self.fetch.gone(peer, now);
+        if self.catch_up.gone(peer) {
+            self.fetch.retry();
+        }
+    }
+
+    fn queue(&mut self, items: Vec<Item>) {
+        let rest = match self.config.own {
+            Some(_) => self.proposer.queue(items),
+            None => items,
+        };
+        if !rest.is_empty() {
+            self.step.then.push(Action::Returned(rest));
+        }
+    }
+
+    fn take_signed(&mut self, vertex: &Verified<Vertex>) {
+        let reference = vertex.reference();
+        if self.config.own != Some(reference.author) || !self.proposer.signed(reference.round) {
+            return;
+        }
+        tables::put_vertex(&mut self.step.persist, &reference, vertex.encoded());
+        tables::put_own(&mut self.step.persist, &reference);
+        self.step.durability = Durability::Synced;
+        self.newest = Some(vertex.clone());
+        self.step.then.push(Action::Broadcast(Message::Vertex(vertex.encoded().clone())));
+        self.consensus.insert(vertex.clone());
+        self.drain(None);
+    }
+
+    /// Does everything that is due, and finds out when the next thing is.
+    fn advance(&mut self, now: Moment, wall: TimestampMs) {
+        if self.status_due <= now {
+            self.status_due = now.after(STATUS_INTERVAL);
+            let message = Message::Status(self.own_status());
+            self.step.then.push(Action::Broadcast(message));
+        }
+        let view = self.catch_up(now);
+        self.fetch_missing(now);
+        let build_at = self.build(now, wall, &view);
+        self.deadline = [
+            Some(self.status_due),
+            self.fetch.next_deadline(),
+            self.catch_up.next_deadline(&view),
+            build_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+    }
+
+    fn catch_up(&mut self, now: Moment) -> View {
+        let view = |ordering: &Self| {
+            let highest = ordering.consensus.highest_round();
+            let ahead = ordering.peers.above(highest.saturating_add(BEHIND_ROUNDS)).collect();
+            View { now, highest, ahead }
+        };
+        let mut seen = view(self);
+        if let Some(ended) = self.catch_up.end(&seen) {
+            self.fetch.retry();
+            if let Some(peer) = ended.unworthy {
+                self.peers.disbelieve(peer);
+            }
+            seen = view(self);
+        }
+        for (to, request) in self.catch_up.requests(&seen) {
+            self.step.then.push(Action::Send { to, message: Message::FetchRounds(request) });
+        }
+        seen
+    }
+
+    fn fetch_missing(&mut self, now: Moment) {
+        self.fetch.forget_through(self.consensus.gc_round());
+        self.fetch.expire(now);
+        if self.fetch.take_overflown() {
+            for (missing, wanted_by) in self.consensus.missing() {
+                let (child, sender) = (wanted_by.author, wanted_by.author);
+                self.fetch.want(missing, WantedBy { child, sender });
+            }
+        }
+        let connected: Vec<Author> = self.peers.connected().collect();
+        let catch_up = &self.catch_up;
+        let requests = self.fetch.requests(now, &connected, |round| catch_up.awaits(round));
+        for (to, vertices) in requests {
+            self.step.then.push(Action::Send { to, message: Message::FetchVertices(vertices) });
+        }
+    }
+
+    /// Drafts a vertex when one is due, else says when one will be.
+    fn build(&mut self, now: Moment, wall: TimestampMs, view: &View) -> Option<Moment> {
+        let own = self.config.own.filter(|_| self.alarm.is_none())?;
+        if self.is_hopelessly_behind(view) {
+            return None;
+        }
+        let proposes = !self.lags();
+        let round = match self.proposer.due(&self.consensus, now, proposes) {
+            Due::Now(round) => round,
+            Due::At(at) => return Some(at),
+            Due::Never => return None,
+        };
+        let cores = (&self.consensus, &*self.config.committee);
+        let (draft, taken) = self.proposer.draft(cores, (own, round), (now, wall), proposes);
+        self.step.then.push(Action::Sign(Box::new(draft)));
+        if taken.items > 0 {
+            self.step.then.push(Action::Taken(taken));
+        }
+        None
+    }
+
+    /// Whether so many peers are far ahead that one of them must be honest: then vertices built now
+    /// are of no use to anybody, and catching up brings this node to where they are. It is held up
+    /// only while a run is under way, and a run ends when it brings nothing.
+    fn is_hopelessly_behind(&self, view: &View) -> bool {
+        let faults = usize::from(self.config.committee.quorums().faults());
+        view.ahead.len() > faults && self.catch_up.target().is_some()
+    }
+
+    fn lags(&self) -> bool {
+        let (ordered, _) = self.consensus.last_commit();
+        let lag = self.executed.map_or(0, |executed| ordered.distance_from(executed));
+        usize::try_from(lag).unwrap_or(usize::MAX) > EXECUTION_QUEUE_MAX
+    }
+
+    fn is_known(&self, reference: &VertexRef) -> bool {
+        self.consensus.contains(reference) || self.consensus.is_suspended(reference)
+    }
+
+    fn own_status(&self) -> Status {
+        Status {
+            own: self.newest.as_ref().map(|vertex| vertex.reference()),
+            round: self.consensus.highest_round(),
+            commit: self.consensus.last_commit().0,
+        }
+    }
+
+    /// Turns what the core put out into rows and actions. `from` sent what caused it.
+    fn drain(&mut self, from: Option<Author>) {
+        while let Some(output) = self.consensus.poll_output() {
+            let Step { persist, then, .. } = &mut self.step;
+            match output {
+                Output::Accepted(vertex) => {
+                    let reference = vertex.reference();
+                    self.fetch.forget(&reference);
+                    self.peers.holds(reference.author, reference.round);
+                    tables::put_vertex(persist, &reference, vertex.encoded());
+                    let is_foreign = self.config.own != Some(reference.author);
+                    if is_foreign && !vertex.payload().is_empty() {
+                        then.push(Action::Ahead(vertex));
+                    }
+                }
+                Output::Missing { vertex, missing } => {
+                    self.fetch.forget(&vertex);
+                    let by =
+                        WantedBy { child: vertex.author, sender: from.unwrap_or(vertex.author) };
+                    missing.into_iter().for_each(|missing| self.fetch.want(missing, by));
+                }
+                Output::Commit(ordered) => {
+                    tables::put_commit(persist, &ordered.commit);
+                    then.push(Action::Commit(ordered));
+                }
+                Output::CoinRevealed { round, signature } => {
+                    tables::put_coin(persist, round, &signature);
+                }
+                Output::Refused { vertex, reason: Refusal::TooFarAhead { .. } } => {
+                    // Whoever has it has a quorum at the round before.
+                    let round = vertex.round.saturating_sub(1);
+                    from.into_iter().for_each(|from| self.peers.claims(from, round));
+                }
+                Output::Refused { .. } => {}
+                Output::Fault(evidence) => {
+                    tables::put_evidence(persist, &evidence);
+                    then.push(Action::Evidence(evidence));
+                }
+                Output::Unordered(vertex) => {
+                    let items = vertex.payload().items();
+                    if !items.is_empty() {
+                        then.push(Action::Returned(items.to_vec()));
+                    }
+                }
+                Output::Alarm(alarm) => {
+                    self.alarm = Some(alarm.clone());
+                    then.push(Action::Alarm(alarm));
+                }
+            }
+        }
     }
 }

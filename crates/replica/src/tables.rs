@@ -5,6 +5,7 @@
 //! their order and serving rounds is one scan.
 
 use bytes::Bytes;
+use consensus::Evidence;
 use types::Author;
 use types::Commit;
 use types::CommitIndex;
@@ -14,6 +15,7 @@ use types::Encode;
 use types::Round;
 use types::VertexRef;
 use types::coin::CoinSignature;
+use types::encoding::Writer;
 use types::table::Changes;
 use types::table::Row;
 use types::table::Table;
@@ -28,10 +30,12 @@ pub const COMMITS: Table = Table::new("order_commits");
 pub const COINS: Table = Table::new("order_coins");
 /// The newest own vertex, under one key.
 pub const OWN: Table = Table::new("order_own");
-/// Signed proof of faults by round and author.
+/// Signed proof of faults by kind, round and author: one of each.
 pub const EVIDENCE: Table = Table::new("order_evidence");
 
 const ALL: [Table; 5] = [VERTICES, COMMITS, COINS, OWN, EVIDENCE];
+const EQUIVOCATION: u8 = 1;
+const WRONG_COIN_SHARE: u8 = 2;
 const OWN_KEY: &[u8] = b"newest";
 
 /// Every table that ordering writes. The ledger names its own.
@@ -144,6 +148,23 @@ pub(crate) fn put_commit(changes: &mut Changes, commit: &Commit) {
 
 pub(crate) fn put_coin(changes: &mut Changes, round: Round, signature: &CoinSignature) {
     changes.put(COINS, round.value().to_be_bytes().to_vec(), signature.to_bytes());
+}
+
+pub(crate) fn put_evidence(changes: &mut Changes, evidence: &Evidence) {
+    let mut writer = Writer::default();
+    let (kind, vertex) = match evidence {
+        Evidence::Equivocation { first, second } => {
+            writer.bytes(second.encoded());
+            (EQUIVOCATION, first)
+        }
+        Evidence::WrongCoinShare { vertex, .. } => (WRONG_COIN_SHARE, vertex),
+    };
+    writer.bytes(vertex.encoded());
+    let VertexRef { round, author, .. } = vertex.reference();
+    let mut key = vec![kind];
+    key.extend_from_slice(&round.value().to_be_bytes());
+    key.extend_from_slice(&author.value().to_be_bytes());
+    changes.put(EVIDENCE, key, writer.finish());
 }
 
 fn decoded<T: Decode>(what: &str, row: &[u8]) -> Result<T, TableFault> {

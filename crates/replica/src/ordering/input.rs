@@ -82,6 +82,9 @@ pub enum Action {
     /// The next commit, for the execution half. It has been written: whoever misses one finds it
     /// and its vertices in the store.
     Commit(Ordered),
+    /// A vertex of somebody else that will probably be ordered soon, for the execution half to judge
+    /// scripts ahead. May be dropped.
+    Ahead(Verified<Vertex>),
     /// Items of this validator that will not be ordered, for the execution half.
     Returned(Vec<Item>),
     /// Items were taken out of the queue into a draft: there is room for as much again.
