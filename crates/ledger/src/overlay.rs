@@ -1,0 +1,243 @@
+//! The written state with the changes of one commit on top.
+//!
+//! What a commit makes and spends by itself never becomes a row of the coins table. Everything is
+//! kept in ordered maps, so that the changes come out in the same order everywhere.
+
+use std::collections::BTreeMap;
+
+use bitcoin::OutPoint;
+use bitcoin::Script;
+use bitcoin::Transaction;
+use bitcoin::Txid;
+use bitcoin::hashes::Hash;
+use types::CommitIndex;
+use types::Height;
+use types::encoding::Encode;
+use types::table::Changes;
+use types::table::TableFault;
+use types::table::TableRead;
+
+use crate::event::Event;
+use crate::event::EventKind;
+use crate::rows;
+use crate::rows::BlockRow;
+use crate::rows::Coin;
+use crate::rows::HistoryRow;
+use crate::rows::Place;
+use crate::rows::ScriptHash;
+use crate::rows::Spender;
+use crate::rows::State;
+use crate::rows::Totals;
+use crate::rows::TransactionRow;
+use crate::rows::Unsealed;
+use crate::rules::Age;
+use crate::rules::Lookup;
+use crate::rules::SpentCoin;
+
+/// Bitcoin Core keeps no coin for a longer script: it can never be spent.
+const SCRIPT_BYTES_MAX: usize = 10_000;
+const OP_RETURN: u8 = 0x6a;
+
+pub(crate) struct Overlay<'a> {
+    read: &'a dyn TableRead,
+    coins: BTreeMap<OutPoint, Entry>,
+    places: BTreeMap<Txid, Place>,
+    medians: BTreeMap<Height, u32>,
+    totals: BTreeMap<ScriptHash, Totals>,
+    /// What became final in this commit and is not sealed yet.
+    pub(crate) unsealed: BTreeMap<u64, Unsealed>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) changes: Changes,
+}
+
+/// A coin that this commit has touched.
+struct Entry {
+    coin: Coin,
+    /// Whether it is a row of the coins table.
+    stored: bool,
+    spent_by: Option<Txid>,
+}
+
+impl<'a> Overlay<'a> {
+    pub(crate) fn new(read: &'a dyn TableRead) -> Self {
+        Self {
+            read,
+            coins: BTreeMap::new(),
+            places: BTreeMap::new(),
+            medians: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            unsealed: BTreeMap::new(),
+            events: Vec::new(),
+            changes: Changes::default(),
+        }
+    }
+
+    pub(crate) fn read(&self) -> &'a dyn TableRead {
+        self.read
+    }
+
+    pub(crate) fn lookup(
+        &mut self,
+        outpoint: &OutPoint,
+        with_age: bool,
+    ) -> Result<Lookup, TableFault> {
+        if !self.coins.contains_key(outpoint) {
+            let key = rows::outpoint_key(outpoint);
+            let Some(coin) = rows::read_row(self.read, rows::COINS, &key)? else {
+                let spender: Option<Spender> = rows::read_row(self.read, rows::SPENDS, &key)?;
+                return Ok(spender.map_or(Lookup::Missing, |by| Lookup::Spent { by: by.txid }));
+            };
+            self.coins.insert(*outpoint, Entry { coin, stored: true, spent_by: None });
+        }
+        let Some(entry) = self.coins.get(outpoint) else { return Ok(Lookup::Missing) };
+        if let Some(by) = entry.spent_by {
+            return Ok(Lookup::Spent { by });
+        }
+        let Coin { output, coinbase } = entry.coin.clone();
+        let age = if with_age { self.age(&outpoint.txid)? } else { Age::Irrelevant };
+        Ok(Lookup::Coin(SpentCoin { output, coinbase, age }))
+    }
+
+    fn age(&self, txid: &Txid) -> Result<Age, TableFault> {
+        let place = match self.places.get(txid) {
+            Some(place) => Some(*place),
+            None => rows::read_row(self.read, rows::PLACES, txid.as_byte_array())?,
+        };
+        let Some(Place { height, .. }) = place else { return Ok(Age::Unsealed) };
+        let median_time_past_before = self.median(height.saturating_sub(1))?;
+        Ok(Age::Sealed { height, median_time_past_before })
+    }
+
+    fn median(&self, height: Height) -> Result<u32, TableFault> {
+        if let Some(median) = self.medians.get(&height) {
+            return Ok(*median);
+        }
+        let row: Option<BlockRow> =
+            rows::read_row(self.read, rows::BLOCKS, &rows::height_key(height))?;
+        row.map(|row| row.median_time_past).ok_or_else(|| rows::corrupt(rows::BLOCKS))
+    }
+
+    /// Writes a transaction: its inputs are spent, its outputs are there, every script that it
+    /// touches has it in its history. All its inputs have been looked up and found.
+    pub(crate) fn add_transaction(
+        &mut self,
+        transaction: &Transaction,
+        txid: Txid,
+        row: &TransactionRow,
+        coinbase: Option<Height>,
+    ) -> Result<(), TableFault> {
+        let mut touched: BTreeMap<ScriptHash, Totals> = BTreeMap::new();
+        if coinbase.is_none() {
+            for (input, outpoint) in (0_u32..).zip(transaction.input.iter()) {
+                self.spend(&outpoint.previous_output, Spender { txid, input }, &mut touched);
+            }
+        }
+        for (vout, output) in (0_u32..).zip(&transaction.output) {
+            if is_unspendable(&output.script_pubkey) {
+                continue;
+            }
+            let change = touched.entry(ScriptHash::of(&output.script_pubkey)).or_default();
+            change.funded += 1;
+            change.funded_sat = change.funded_sat.saturating_add(output.value.to_sat());
+            let coin = Coin { output: output.clone(), coinbase };
+            let entry = Entry { coin, stored: false, spent_by: None };
+            self.coins.insert(OutPoint { txid, vout }, entry);
+        }
+        for (script, mut change) in touched {
+            change.transactions = 1;
+            self.add_history(&script, row.order, HistoryRow { txid, change })?;
+        }
+        self.changes.put(rows::TRANSACTIONS, rows::txid_key(&txid), row.to_bytes());
+        Ok(())
+    }
+
+    fn spend(
+        &mut self,
+        outpoint: &OutPoint,
+        spender: Spender,
+        touched: &mut BTreeMap<ScriptHash, Totals>,
+    ) {
+        let Some(entry) = self.coins.get_mut(outpoint) else { return };
+        entry.spent_by = Some(spender.txid);
+        let output = &entry.coin.output;
+        let change = touched.entry(ScriptHash::of(&output.script_pubkey)).or_default();
+        change.spent += 1;
+        change.spent_sat = change.spent_sat.saturating_add(output.value.to_sat());
+        self.changes.put(rows::SPENDS, rows::outpoint_key(outpoint), spender.to_bytes());
+    }
+
+    fn add_history(
+        &mut self,
+        script: &ScriptHash,
+        order: u64,
+        row: HistoryRow,
+    ) -> Result<(), TableFault> {
+        let before = match self.totals.get(script) {
+            Some(totals) => *totals,
+            None => rows::read_row(self.read, rows::TOTALS, script.as_bytes())?.unwrap_or_default(),
+        };
+        self.totals.insert(*script, before.plus(&row.change));
+        self.changes.put(rows::HISTORY, rows::history_key(script, order), row.to_bytes());
+        Ok(())
+    }
+
+    pub(crate) fn add_place(&mut self, txid: Txid, place: Place) {
+        self.places.insert(txid, place);
+        self.changes.put(rows::PLACES, rows::txid_key(&txid), place.to_bytes());
+    }
+
+    pub(crate) fn add_block(&mut self, height: Height, row: &BlockRow) {
+        self.medians.insert(height, row.median_time_past);
+        let hash = row.header.block_hash();
+        self.changes.put(rows::BLOCKS, rows::height_key(height), row.to_bytes());
+        let key: &[u8] = hash.as_ref();
+        self.changes.put(rows::HEIGHTS, key.to_vec(), height.to_bytes());
+    }
+
+    pub(crate) fn add_event(&mut self, state: &mut State, commit: CommitIndex, kind: EventKind) {
+        state.last_event += 1;
+        let event = Event { sequence: state.last_event, commit, kind };
+        let key = rows::number_key(event.sequence);
+        self.changes.put(rows::EVENTS, key, event.to_bytes());
+        if let EventKind::Skipped { txid, reason, .. } = kind {
+            let key = rows::skipped_key(&txid, event.sequence);
+            self.changes.put(rows::SKIPPED, key, reason.to_bytes());
+        }
+        self.events.push(event);
+    }
+
+    /// Everything to be written, the new state included.
+    pub(crate) fn finish(mut self, state: &State) -> (Changes, Vec<Event>) {
+        for (outpoint, entry) in &self.coins {
+            let coin_key = rows::outpoint_key(outpoint);
+            let output = &entry.coin.output;
+            match (entry.stored, entry.spent_by.is_some()) {
+                (true, true) => {
+                    let script = ScriptHash::of(&output.script_pubkey);
+                    self.changes.remove(rows::COINS, coin_key);
+                    self.changes.remove(rows::UTXOS, rows::utxo_key(&script, outpoint));
+                }
+                (false, false) => {
+                    let script = ScriptHash::of(&output.script_pubkey);
+                    let amount = output.value.to_sat().to_bytes();
+                    self.changes.put(rows::COINS, coin_key, entry.coin.to_bytes());
+                    self.changes.put(rows::UTXOS, rows::utxo_key(&script, outpoint), amount);
+                }
+                (true, false) | (false, true) => {}
+            }
+        }
+        for (script, totals) in &self.totals {
+            self.changes.put(rows::TOTALS, script.as_bytes().to_vec(), totals.to_bytes());
+        }
+        for (order, unsealed) in &self.unsealed {
+            self.changes.put(rows::UNSEALED, rows::number_key(*order), unsealed.to_bytes());
+        }
+        self.changes.put(rows::STATE, rows::STATE_KEY, state.to_bytes());
+        (self.changes, self.events)
+    }
+}
+
+/// Whether Bitcoin Core keeps no coin for the output.
+fn is_unspendable(script: &Script) -> bool {
+    script.as_bytes().first() == Some(&OP_RETURN) || script.len() > SCRIPT_BYTES_MAX
+}
