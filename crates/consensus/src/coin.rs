@@ -120,6 +120,11 @@ impl Coin {
         wrong
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shares.len() + self.signatures.len()
+    }
+
     /// Forgets the shares of rounds below `decided_below` and the signatures up to the line.
     pub(crate) fn forget(&mut self, decided_below: Round, line: Round) {
         if self.shares.first_key_value().is_some_and(|(round, _)| *round < decided_below) {

@@ -65,7 +65,8 @@ pub struct Consensus {
     coin: Coin,
     decisions: Decisions,
     order: Order,
-    alarmed: bool,
+    /// After an alarm, the highest round that is taken.
+    alarmed: Option<Round>,
     outputs: VecDeque<Output>,
 }
 
@@ -116,7 +117,7 @@ impl Consensus {
             coin: Coin::default(),
             decisions: Decisions::new(parameters, quorums.quorum(), next),
             order: Order::restore(recent, line),
-            alarmed: false,
+            alarmed: None,
             outputs: VecDeque::new(),
         }
     }
@@ -168,12 +169,14 @@ impl Consensus {
         self.outputs.pop_front()
     }
 
-    /// The round that may be built now, if any; never one at or below an own vertex.
+    /// The round that may be built now, if any; never one at or below an own vertex, and none after
+    /// an alarm.
     pub fn next_round(&self) -> Option<Round> {
         let highest = self.dag.highest();
         let has_parents = highest == Round::ZERO
             || self.dag.authors_at(highest) >= self.committee.quorums().quorum();
         let may_build = self.own.is_some() && has_parents && highest >= self.own_round;
+        let may_build = may_build && self.alarmed.is_none();
         may_build.then(|| highest.next())
     }
 
@@ -272,8 +275,10 @@ impl Consensus {
         VertexRef::genesis(self.committee.chain(), self.committee.epoch(), author)
     }
 
+    /// The highest round that is taken. After an alarm nothing is ordered, so nothing falls to the
+    /// line: what is kept must not grow with the rounds any more.
     fn round_limit(&self) -> Round {
-        self.dag.highest().saturating_add(WINDOW)
+        self.alarmed.unwrap_or_else(|| self.dag.highest().saturating_add(WINDOW))
     }
 
     /// Why a vertex that is not known is not taken.
@@ -327,7 +332,7 @@ impl Consensus {
             while let Some(vertex) = self.ready.pop_front() {
                 self.accept(vertex);
             }
-            if self.alarmed {
+            if self.alarmed.is_some() {
                 return;
             }
             self.decisions.evaluate(&self.dag);
@@ -440,11 +445,9 @@ impl Consensus {
 
     /// Puts out the first alarm; nothing is ordered from then on.
     fn raise(&mut self, alarm: Option<Alarm>) {
-        if let Some(alarm) = alarm
-            && !core::mem::replace(&mut self.alarmed, true)
-        {
-            self.outputs.push_back(Output::Alarm(alarm));
-        }
+        let (Some(alarm), None) = (alarm, self.alarmed) else { return };
+        self.alarmed = Some(self.round_limit());
+        self.outputs.push_back(Output::Alarm(alarm));
     }
 
     fn commit(&mut self, leader: VertexRef, slot: u16) {
@@ -482,3 +485,6 @@ impl Consensus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

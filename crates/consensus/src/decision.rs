@@ -143,6 +143,11 @@ impl Decisions {
         Some((place, status))
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Forgets slots that were given out long ago. Those given out lately are counted on, so that a
     /// contradiction is noticed late rather than never.
     pub(crate) fn forget(&mut self, line: Round) {

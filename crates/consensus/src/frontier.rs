@@ -58,6 +58,11 @@ impl Frontier {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.outside.len()
+    }
+
     /// Forgets what fell to the line.
     pub(crate) fn drop_through(&mut self, line: Round) {
         while self.outside.first().is_some_and(|reference| reference.round <= line) {

@@ -126,6 +126,11 @@ impl Order {
         vertices
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.ordered.len() + self.waiting.len()
+    }
+
     /// Forgets what fell to the line.
     pub(crate) fn drop_through(&mut self, line: Round) {
         while self.ordered.first_key_value().is_some_and(|((round, _), _)| *round <= line) {

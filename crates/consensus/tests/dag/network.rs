@@ -215,6 +215,11 @@ impl World {
             self.nodes[index].machine.insert(vertex);
             self.drain(index);
         }
+        // What was fetched while the store was read is there by now.
+        let Node { machine, inbox, .. } = &mut self.nodes[index];
+        inbox.sort_by_key(|vertex| vertex.reference());
+        inbox.dedup();
+        inbox.retain(|vertex| !machine.contains(&vertex.reference()));
     }
 
     fn assert_agreement(&self) {

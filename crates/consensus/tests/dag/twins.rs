@@ -3,8 +3,11 @@
 use consensus::Alarm;
 use consensus::Evidence;
 use consensus::Output;
+use consensus::WINDOW;
+use types::Round;
 
 use crate::drawing::Drawing;
+use crate::drawing::Player;
 use crate::drawing::leaders;
 use crate::drawing::play;
 use crate::drawing::wave;
@@ -16,11 +19,11 @@ fn evidence(outputs: &[Output]) -> usize {
 }
 
 fn alarms(outputs: &[Output]) -> Vec<&Alarm> {
-    let alarm = |output| match output {
-        &Output::Alarm(ref alarm) => Some(alarm),
+    let alarm = outputs.iter().filter_map(|output| match output {
+        Output::Alarm(alarm) => Some(alarm),
         _ => None,
-    };
-    outputs.iter().filter_map(alarm).collect()
+    });
+    alarm.collect()
 }
 
 #[test]
@@ -124,6 +127,18 @@ fn two_certified_twins_raise_the_alarm_and_stop_the_output() {
     let commits = player.committed(&drawing);
     assert!(commits == "D1" || commits.is_empty(), "{commits}");
     assert!(player.machine.contains(&drawing.reference("D6")), "the evidence is kept");
+}
+
+#[test]
+fn after_an_alarm_nothing_is_built_and_no_round_above_the_window_is_taken() {
+    let mut drawing = Drawing::new(4, TWO_WORLDS);
+    drawing.add("*5..120 -> [*]");
+    let mut player = Player::of(&drawing, Some(0), wave(4), leaders("1:D"));
+    player.insert_all(&drawing);
+    assert_eq!(alarms(&player.outputs).len(), 1);
+    assert_eq!(player.machine.next_round(), None);
+    let highest = player.machine.highest_round();
+    assert!(highest >= Round::new(WINDOW) && highest < Round::new(WINDOW + 8), "{highest}");
 }
 
 #[test]
