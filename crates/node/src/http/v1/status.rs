@@ -1,0 +1,81 @@
+//! `GET /v1/status` and `GET /v1/commits/{index}`.
+
+use axum::Json;
+use axum::extract::State;
+use client::api::CommitInfo;
+use client::api::Status;
+use client::api::ValidatorState;
+use client::api::ValidatorStatus;
+use types::CommitIndex;
+
+use crate::handle::Handle;
+use crate::http::failure::Failure;
+use crate::http::parse;
+use crate::http::parse::Segments;
+use crate::http::services::Services;
+use crate::status::PeerState;
+
+pub(crate) async fn get(State(services): State<Services>) -> Json<Status> {
+    Json(build(services.handle()))
+}
+
+/// The network as this node sees it.
+pub(crate) fn build(handle: &Handle) -> Status {
+    let genesis = handle.genesis();
+    let now = handle.status();
+    let validators = now.peers.iter().map(|peer| {
+        let (state, behind_rounds) = match peer.state {
+            PeerState::Own | PeerState::Live => (ValidatorState::Live, 0),
+            PeerState::Behind { rounds } => (ValidatorState::Behind, rounds),
+            PeerState::Silent => {
+                (ValidatorState::Silent, now.round.distance_from(peer.round))
+            }
+        };
+        ValidatorStatus {
+            index: peer.author,
+            name: peer.name.clone(),
+            state,
+            behind_rounds,
+            round: peer.round,
+            commit: peer.commit,
+            last_seen_ms: None,
+        }
+    });
+    Status {
+        chain: *handle.committee().chain(),
+        name: genesis.name.clone(),
+        development: genesis.development,
+        epoch: genesis.epoch,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        validator: handle.own(),
+        round: now.round,
+        commit: now.commit,
+        height: now.height,
+        lag_commits: now.commit.distance_from(now.applied),
+        validators: validators.collect(),
+    }
+}
+
+pub(crate) async fn commit(
+    State(services): State<Services>,
+    Segments(index): Segments<String>,
+) -> Result<Json<CommitInfo>, Failure> {
+    let index = CommitIndex::new(parse::number(&index)?);
+    services
+        .read(move |view| {
+            let commit = replica::tables::commit(view.tables(), index)?;
+            let commit = commit.ok_or_else(|| Failure::not_found("there is no such commit yet"))?;
+            let applied = view.summary()?.applied >= index;
+            Ok(Json(CommitInfo {
+                index,
+                digest: commit.digest(),
+                previous: commit.previous,
+                leader: commit.leader.into(),
+                slot: commit.slot,
+                timestamp_ms: commit.timestamp,
+                vertices: commit.vertices.into_iter().map(Into::into).collect(),
+                applied,
+            }))
+        })
+        .await
+}
