@@ -1,0 +1,194 @@
+//! The configuration of one node: an annotated TOML file, read into [`Config`] and checked once
+//! into [`Checked`], which everything else takes.
+//!
+//! **Invariant:** what the whole network must agree on is in the genesis, never here; secrets are
+//! files that are named here, never values. Unknown keys are refused, and every error says which
+//! file, which key, why, and what to do.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+mod check;
+mod error;
+
+pub use check::Checked;
+pub use check::Identity;
+pub use check::Limits;
+pub use check::LinkFaults;
+pub use error::ConfigError;
+
+const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// A node's configuration as its file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The genesis file of the network. Relative paths start at this file's folder.
+    pub genesis: PathBuf,
+    /// Where the node keeps its database.
+    pub data_dir: PathBuf,
+    /// Which validator this is.
+    pub validator: ValidatorConfig,
+    /// The links to the other validators.
+    pub network: NetworkConfig,
+    /// HTTP for wallets and people; none serves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpConfig>,
+    /// How fast vertices are made.
+    #[serde(default)]
+    pub pacing: PacingConfig,
+    /// What others may use up.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// What only a development network may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub development: Option<DevelopmentConfig>,
+}
+
+/// Which validator a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidatorConfig {
+    /// Its place in the genesis, from 0.
+    pub author: u16,
+    /// The folder with `vertex.key`, `transport.key`, `checkpoint.key` and `coin.key`.
+    pub secrets_dir: PathBuf,
+}
+
+/// The links to the other validators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Where other validators connect to; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where the others listen, by author: `host:port`.
+    #[serde(default)]
+    pub peers: BTreeMap<String, String>,
+}
+
+/// HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where it is served; port 0 lets the system choose.
+    pub bind: SocketAddr,
+}
+
+/// How fast vertices are made. Policy only: agreement depends on none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PacingConfig {
+    /// The least time between two vertices of one's own, in milliseconds.
+    pub min_round_interval_ms: u64,
+    /// The time between two vertices when nothing happens, in milliseconds.
+    pub idle_interval_ms: u64,
+}
+
+/// What others may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Bytes of received frames that one peer may have waiting here, in MiB.
+    pub peer_inflight_mib: u32,
+    /// Bytes of frames that may wait to be sent to one peer, in MiB, for each of its connections.
+    pub peer_send_queue_mib: u32,
+    /// Connections that have not proven who they are yet.
+    pub pending_handshakes: u32,
+    /// How long such a connection may take, in milliseconds.
+    pub handshake_timeout_ms: u64,
+    /// Threads that verify vertices and scripts; 0 means one a core.
+    pub verify_threads: u16,
+}
+
+/// What only a development network may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DevelopmentConfig {
+    /// The file with the key that the faucet pays from, as WIF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub faucet_key_file: Option<PathBuf>,
+    /// Admits transactions of unusual form, as Bitcoin Core's `-acceptnonstdtxn` does.
+    pub accept_nonstandard: bool,
+    /// Holds every frame to a peer back for so long, in milliseconds.
+    pub link_delay_ms: u64,
+    /// How many of a hundred control frames to a peer are lost on purpose.
+    pub link_loss_percent: u8,
+}
+
+impl Default for PacingConfig {
+    fn default() -> Self {
+        Self { min_round_interval_ms: 10, idle_interval_ms: 1_000 }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            peer_inflight_mib: 16,
+            peer_send_queue_mib: 16,
+            pending_handshakes: 64,
+            handshake_timeout_ms: 5_000,
+            verify_threads: 0,
+        }
+    }
+}
+
+impl Config {
+    /// A configuration with every key and what it means, for a person to start from.
+    pub const fn example() -> &'static str {
+        EXAMPLE
+    }
+
+    /// Reads a configuration from text. Relative paths stay relative.
+    ///
+    /// # Errors
+    /// When the text is no TOML, a key is unknown or missing, or a value has the wrong type.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_at(text, Path::new("configuration"))
+    }
+
+    /// Reads a configuration from its file; relative paths start at the file's folder.
+    ///
+    /// # Errors
+    /// As [`Config::parse`], and when the file can not be read.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable {
+            file: file.to_owned(),
+            what: "the configuration",
+            reason: error.to_string(),
+        })?;
+        let mut config = Self::parse_at(&text, file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        config.genesis = folder.join(&config.genesis);
+        config.data_dir = folder.join(&config.data_dir);
+        config.validator.secrets_dir = folder.join(&config.validator.secrets_dir);
+        if let Some(development) = &mut config.development {
+            development.faucet_key_file =
+                development.faucet_key_file.as_ref().map(|path| folder.join(path));
+        }
+        Ok(config)
+    }
+
+    /// The configuration as a file has it.
+    ///
+    /// # Errors
+    /// When a path is no text, which TOML can not hold.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Unwritable { reason: error.to_string() })
+    }
+
+    fn parse_at(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            file: file.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,287 @@
+//! The one check of a configuration: files are read, keys are held against the genesis, numbers
+//! against their ranges. Nothing behind it checks again.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::PrivateKey;
+use ledger::mempool::MempoolLimits;
+use ledger::mempool::Standardness;
+use types::Author;
+use types::Committee;
+use types::Genesis;
+use types::Span;
+
+use crate::config::Config;
+use crate::config::ConfigError;
+use crate::config::DevelopmentConfig;
+use crate::config::LimitsConfig;
+use crate::keys;
+use crate::keys::Keys;
+
+const MIB: usize = 1 << 20;
+/// A frame of the largest class must fit.
+const QUEUE_MIB_LEAST: u32 = 4;
+const QUEUE_MIB_MOST: u32 = 4_096;
+const PENDING_HANDSHAKES_MOST: u32 = 10_000;
+const TIMEOUT_MS_MOST: u64 = 600_000;
+const INTERVAL_MS_MOST: u64 = 3_600_000;
+const LINK_DELAY_MS_MOST: u64 = 60_000;
+
+/// A configuration that has passed its check.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The parameters of the network.
+    pub genesis: Arc<Genesis>,
+    /// The validators.
+    pub committee: Arc<Committee>,
+    /// Where the node keeps its database.
+    pub data_dir: PathBuf,
+    /// Who the node is.
+    pub identity: Identity,
+    /// Where other validators connect to.
+    pub listen: SocketAddr,
+    /// Where the others listen: every other validator has an entry.
+    pub peers: BTreeMap<Author, String>,
+    /// Where HTTP is served, if at all.
+    pub http: Option<SocketAddr>,
+    /// The least time between two own vertices.
+    pub min_round_interval: Span,
+    /// The time between two own vertices when nothing happens.
+    pub idle_interval: Span,
+    /// What others may use up.
+    pub limits: Limits,
+    /// The key that the faucet pays from.
+    pub faucet_key: Option<PrivateKey>,
+    /// What the pool admits.
+    pub pool: MempoolLimits,
+    /// How links are made worse on purpose.
+    pub link: LinkFaults,
+}
+
+/// Who a node is, and its secrets.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its place in the committee.
+    pub author: Author,
+    /// Its secrets.
+    pub keys: Keys,
+}
+
+/// What others may use up, in plain units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Received and not yet handled, a peer, in bytes.
+    pub peer_inflight_bytes: usize,
+    /// Waiting to be sent, a peer and connection, in bytes.
+    pub peer_send_queue_bytes: usize,
+    /// Connections that have not proven who they are.
+    pub pending_handshakes: usize,
+    /// How long such a connection may take.
+    pub handshake_timeout: Duration,
+    /// Threads that verify.
+    pub verify_threads: usize,
+}
+
+/// Faults that our own link layer adds, for experiments on development networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkFaults {
+    /// Holds every frame back for so long.
+    pub delay: Duration,
+    /// How many of a hundred control frames are lost.
+    pub loss_percent: u8,
+}
+
+impl Config {
+    /// Checks everything once: reads the genesis and the secrets, holds each value against its
+    /// range.
+    ///
+    /// # Errors
+    /// Says which file or key is wrong, why, and what to do.
+    pub fn check(&self) -> Result<Checked, ConfigError> {
+        let genesis = read_genesis(&self.genesis)?;
+        let committee = genesis
+            .check()
+            .map_err(|reason| ConfigError::Genesis { file: self.genesis.clone(), reason })?;
+        let author = self.author(&committee)?;
+        let keys = Keys::load(&self.validator.secrets_dir, author, &committee)?;
+        let peers = self.peers(author, &committee)?;
+        let pacing = self.pacing;
+        let least = pacing.min_round_interval_ms;
+        within("pacing.min_round_interval_ms", least, 0, INTERVAL_MS_MOST)?;
+        let idle = pacing.idle_interval_ms;
+        within("pacing.idle_interval_ms", idle, least.max(1), INTERVAL_MS_MOST)?;
+        let limits = self.limits.check()?;
+        let (faucet_key, link) = match &self.development {
+            None => (None, LinkFaults::default()),
+            Some(development) => development.check(genesis.development)?,
+        };
+        let mut pool = MempoolLimits::default();
+        if self.development.as_ref().is_some_and(|development| development.accept_nonstandard) {
+            pool.standardness = Standardness::Waived;
+        }
+        Ok(Checked {
+            genesis: Arc::new(genesis),
+            committee: Arc::new(committee),
+            data_dir: self.data_dir.clone(),
+            identity: Identity { author, keys },
+            listen: self.network.listen,
+            peers,
+            http: self.http.as_ref().map(|http| http.bind),
+            min_round_interval: Span::from_millis(least),
+            idle_interval: Span::from_millis(idle),
+            limits,
+            faucet_key,
+            pool,
+            link,
+        })
+    }
+
+    fn author(&self, committee: &Committee) -> Result<Author, ConfigError> {
+        let author = Author::new(self.validator.author);
+        if committee.validator(author).is_none() {
+            return Err(value(
+                "validator.author",
+                format_args!("{author} is not one of {} validators", committee.size()),
+                "take this validator's place in the genesis, counted from 0",
+            ));
+        }
+        Ok(author)
+    }
+
+    fn peers(
+        &self,
+        own: Author,
+        committee: &Committee,
+    ) -> Result<BTreeMap<Author, String>, ConfigError> {
+        let mut peers = BTreeMap::new();
+        for (name, address) in &self.network.peers {
+            let key = format!("network.peers.{name}");
+            let author = name.parse().map(Author::new).ok();
+            let author = author.filter(|author| author.to_string() == *name);
+            let Some(author) = author.filter(|author| committee.validator(*author).is_some())
+            else {
+                return Err(value(
+                    &key,
+                    format_args!("no such validator among {}", committee.size()),
+                    "name peers by their place in the genesis, counted from 0",
+                ));
+            };
+            if !is_host_and_port(address) {
+                return Err(value(
+                    &key,
+                    format_args!("{address:?} is not host:port"),
+                    "write for instance \"10.0.0.7:7000\"",
+                ));
+            }
+            if author != own {
+                peers.insert(author, address.clone());
+            }
+        }
+        let missing =
+            committee.authors().find(|author| *author != own && !peers.contains_key(author));
+        match missing {
+            None => Ok(peers),
+            Some(author) => Err(value(
+                &format!("network.peers.{author}"),
+                "missing",
+                "every other validator of the genesis needs an address",
+            )),
+        }
+    }
+}
+
+impl LimitsConfig {
+    fn check(&self) -> Result<Limits, ConfigError> {
+        let inflight = mib("limits.peer_inflight_mib", self.peer_inflight_mib)?;
+        let queue = mib("limits.peer_send_queue_mib", self.peer_send_queue_mib)?;
+        let pending = self.pending_handshakes;
+        within("limits.pending_handshakes", pending, 1, PENDING_HANDSHAKES_MOST)?;
+        let timeout = self.handshake_timeout_ms;
+        within("limits.handshake_timeout_ms", timeout, 100, TIMEOUT_MS_MOST)?;
+        within("limits.verify_threads", self.verify_threads, 0, 1_024)?;
+        let threads = match self.verify_threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => usize::from(threads),
+        };
+        Ok(Limits {
+            peer_inflight_bytes: inflight,
+            peer_send_queue_bytes: queue,
+            pending_handshakes: usize::try_from(pending).unwrap_or(usize::MAX),
+            handshake_timeout: Duration::from_millis(timeout),
+            verify_threads: threads,
+        })
+    }
+}
+
+impl DevelopmentConfig {
+    fn check(&self, development: bool) -> Result<(Option<PrivateKey>, LinkFaults), ConfigError> {
+        if !development {
+            return Err(value(
+                "development",
+                "the genesis says that this is no development network",
+                "remove the section",
+            ));
+        }
+        within("development.link_delay_ms", self.link_delay_ms, 0, LINK_DELAY_MS_MOST)?;
+        within("development.link_loss_percent", self.link_loss_percent, 0, 100)?;
+        let faucet_key = self.faucet_key_file.as_deref().map(keys::read_wif).transpose()?;
+        let link = LinkFaults {
+            delay: Duration::from_millis(self.link_delay_ms),
+            loss_percent: self.link_loss_percent,
+        };
+        Ok((faucet_key, link))
+    }
+}
+
+fn read_genesis(file: &Path) -> Result<Genesis, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable {
+        file: file.to_owned(),
+        what: "the genesis",
+        reason: error.to_string(),
+    })?;
+    serde_json::from_str(&text).map_err(|error| ConfigError::GenesisMalformed {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+fn mib(key: &str, actual: u32) -> Result<usize, ConfigError> {
+    within(key, actual, QUEUE_MIB_LEAST, QUEUE_MIB_MOST)?;
+    Ok(usize::try_from(actual).unwrap_or(usize::MAX).saturating_mul(MIB))
+}
+
+fn within<T: PartialOrd + Display + Copy>(
+    key: &str,
+    actual: T,
+    least: T,
+    most: T,
+) -> Result<(), ConfigError> {
+    if least <= actual && actual <= most {
+        return Ok(());
+    }
+    Err(value(
+        key,
+        format_args!("{actual} is out of range"),
+        &format!("allowed are {least} to {most}"),
+    ))
+}
+
+fn value(key: &str, reason: impl Display, remedy: &str) -> ConfigError {
+    ConfigError::Value {
+        key: key.to_owned(),
+        reason: reason.to_string(),
+        remedy: remedy.to_owned(),
+    }
+}

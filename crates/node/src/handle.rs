@@ -1,0 +1,235 @@
+//! The one door through which HTTP asks the node: it is cheap to clone and holds no lock.
+//!
+//! Reads go to the store; everything that changes something is a message to the execution thread
+//! over a bounded queue. **Full-queue rule:** a submission that finds it full is refused with
+//! [`SubmitError::Busy`]; nothing of a client ever waits in unbounded memory.
+
+use std::sync::Arc;
+
+use bitcoin::PrivateKey;
+use bitcoin::Transaction;
+use bitcoin::Txid;
+use bitcoin::Wtxid;
+use store::Store;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use types::Author;
+use types::CommitIndex;
+use types::Committee;
+use types::Genesis;
+use types::table::TableFault;
+use types::table::TableRead;
+
+use crate::metrics::Metrics;
+use crate::metrics::SubmissionResult;
+use crate::runtime::execution::Command;
+use crate::status::NodeStatus;
+
+/// Asks a running node. Clones ask the same one.
+#[derive(Clone)]
+pub struct Handle(Arc<Parts>);
+
+/// What a handle reaches.
+pub(crate) struct Parts {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) committee: Arc<Committee>,
+    pub(crate) own: Option<Author>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) status: watch::Receiver<Arc<NodeStatus>>,
+    pub(crate) events: watch::Receiver<u64>,
+    pub(crate) faucet_key: Option<PrivateKey>,
+}
+
+/// What became of a submitted transaction at once. Its outcome follows with a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is new, it is in the pool and this node proposes it.
+    Accepted,
+    /// It is in the pool already.
+    AlreadyPooled,
+    /// It is final already.
+    AlreadyFinal {
+        /// The commit that made it final.
+        commit: CommitIndex,
+    },
+}
+
+/// Why a transaction is refused, in Bitcoin Core's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejection {
+    /// For instance `bad-txns-inputs-missingorspent`, with details behind a comma where Core has
+    /// them.
+    pub reason: String,
+}
+
+/// Why a submission did not get in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The transaction itself is refused.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Too much waits already: try again in a moment.
+    #[error("the node is busy, try again in a moment")]
+    Busy,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+    /// This node follows and proposes nothing.
+    #[error("this node is a follower and proposes nothing: submit to a validator")]
+    Follower,
+    /// Only a development network does this.
+    #[error("only a development network seals blocks on demand")]
+    NotDevelopment,
+    /// The store failed; the node is about to stop.
+    #[error(transparent)]
+    Store(#[from] TableFault),
+}
+
+/// The pool as it stood when it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct MempoolView {
+    /// What waits, oldest first.
+    pub transactions: Vec<PooledTransaction>,
+}
+
+/// One transaction that waits.
+#[derive(Clone, Debug)]
+pub struct PooledTransaction {
+    /// Its id.
+    pub txid: Txid,
+    /// Its id with the witness.
+    pub wtxid: Wtxid,
+    /// The transaction.
+    pub transaction: Arc<Transaction>,
+    /// What it pays, in satoshi.
+    pub fee_sat: u64,
+    /// Its virtual size, in virtual bytes.
+    pub vsize: u64,
+    /// Whether a vertex carries it already: then it can not be replaced any more.
+    pub proposed: bool,
+}
+
+impl Handle {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The parameters of the network.
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        &self.0.genesis
+    }
+
+    /// The validators.
+    pub fn committee(&self) -> &Arc<Committee> {
+        &self.0.committee
+    }
+
+    /// Which validator this is; none for a follower.
+    pub fn own(&self) -> Option<Author> {
+        self.0.own
+    }
+
+    /// The key that the faucet pays from: development networks only.
+    pub fn faucet_key(&self) -> Option<&PrivateKey> {
+        self.0.faucet_key.as_ref()
+    }
+
+    /// The counters, for `/metrics`.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// Submits a transaction and answers once this node keeps it. Cancel safe: a caller that goes
+    /// away only misses the answer.
+    ///
+    /// # Errors
+    /// When it is refused, or the node is busy or stopping.
+    pub async fn submit(&self, transaction: Transaction) -> Result<Submitted, SubmitError> {
+        if self.0.own.is_none() {
+            return Err(SubmitError::Follower);
+        }
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.ask(Command::Submit { transaction, reply }) {
+            self.0.metrics.submission(SubmissionResult::Busy);
+            return Err(error);
+        }
+        answer.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Seals `count` blocks as soon as the order is in: development networks only. Answers once
+    /// the wish is queued.
+    ///
+    /// # Errors
+    /// When the network is no development network, or the node is busy or stopping.
+    pub async fn ticks(&self, count: u16) -> Result<(), SubmitError> {
+        if !self.0.genesis.development {
+            return Err(SubmitError::NotDevelopment);
+        }
+        if self.0.own.is_none() {
+            return Err(SubmitError::Follower);
+        }
+        self.ask(Command::Ticks(count))
+    }
+
+    /// The state of the node now.
+    pub fn status(&self) -> Arc<NodeStatus> {
+        Arc::clone(&self.0.status.borrow())
+    }
+
+    /// The state of the node as it changes.
+    pub fn watch_status(&self) -> watch::Receiver<Arc<NodeStatus>> {
+        self.0.status.clone()
+    }
+
+    /// The number of the newest event as it grows: it is raised after the event can be read from
+    /// [`Handle::read`].
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.0.events.clone()
+    }
+
+    /// A view of the store that holds still. Reading it takes disk time: call it where blocking is
+    /// allowed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read(&self) -> Result<Arc<dyn TableRead + Send + Sync>, TableFault> {
+        self.0.store.snapshot()
+    }
+
+    /// The pool as it stands.
+    ///
+    /// # Errors
+    /// When the node is busy or stopping.
+    pub async fn mempool(&self) -> Result<MempoolView, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Command::Mempool(reply))?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    /// One transaction of the pool.
+    ///
+    /// # Errors
+    /// When the node is busy or stopping.
+    pub async fn pooled(&self, txid: Txid) -> Result<Option<PooledTransaction>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Command::Pooled(txid, reply))?;
+        answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    fn ask(&self, command: Command) -> Result<(), SubmitError> {
+        self.0.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Handle").field("own", &self.0.own).finish_non_exhaustive()
+    }
+}

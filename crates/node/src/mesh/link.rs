@@ -1,0 +1,170 @@
+//! One connection to one peer, for as long as the node runs: it is made, used, lost, made again.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use replica::wire::Class;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::BufWriter;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+use tokio_util::sync::CancellationToken;
+use types::Author;
+
+use crate::mesh::FRAME_BYTES_MAX;
+use crate::mesh::Frame;
+use crate::mesh::dial::Dialer;
+use crate::mesh::frame;
+use crate::mesh::frame::FrameError;
+use crate::mesh::frame::KEEP_ALIVE;
+use crate::mesh::presence::LinkChange;
+use crate::mesh::queue::SendQueue;
+use crate::metrics::Metrics;
+
+/// How many bytes are gathered before they go to TLS.
+const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A connection that has passed the handshake.
+pub(super) type Stream = TlsStream<TcpStream>;
+
+/// Where a link's connections come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// This node dials.
+    Dial(Dialer),
+    /// The peer dials; a newer connection replaces the one in use.
+    Accept(mpsc::Receiver<Stream>),
+}
+
+/// What a link works with.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: Author,
+    pub(super) class: Class,
+    pub(super) queue: Arc<SendQueue>,
+    pub(super) inlet: mpsc::Sender<Frame>,
+    pub(super) room: Arc<Semaphore>,
+    pub(super) changes: mpsc::Sender<LinkChange>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Link {
+    /// Runs until the node stops.
+    pub(super) async fn run(self, mut source: Source, stop: CancellationToken) {
+        let mut next = None;
+        loop {
+            let stream = match next.take() {
+                Some(stream) => stream,
+                None => {
+                    tokio::select! {
+                        stream = source.next() => match stream {
+                            Some(stream) => stream,
+                            None => return,
+                        },
+                        () = stop.cancelled() => return,
+                    }
+                }
+            };
+            self.queue.open();
+            self.tell(true).await;
+            let end = tokio::select! {
+                end = self.converse(stream) => Some(end),
+                newer = source.replaced() => { next = newer; None }
+                () = stop.cancelled() => Some(FrameError::Stopping),
+            };
+            self.queue.close();
+            self.tell(false).await;
+            match end {
+                Some(FrameError::Stopping) => return,
+                Some(reason @ FrameError::TooLong { .. }) => {
+                    tracing::warn!(peer = %self.peer, class = ?self.class, %reason, "link cut");
+                }
+                Some(reason) => {
+                    tracing::debug!(peer = %self.peer, class = ?self.class, %reason, "link lost");
+                }
+                None => {
+                    tracing::debug!(peer = %self.peer, class = ?self.class, "link replaced");
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, up: bool) {
+        let change = LinkChange { peer: self.peer, class: self.class, up };
+        // Whoever listens goes away only when the node stops.
+        let _ = self.changes.send(change).await;
+    }
+
+    /// Reads and writes until one of them fails. Not cancel safe: a frame may be cut in half, so
+    /// the connection is of no use afterwards.
+    async fn converse(&self, stream: Stream) -> FrameError {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut reading = pin!(self.read(reader));
+        let mut writing = pin!(self.write(BufWriter::with_capacity(WRITE_BUFFER_BYTES, writer)));
+        tokio::select! {
+            error = &mut reading => error,
+            error = &mut writing => error,
+        }
+    }
+
+    async fn read(&self, mut reader: impl AsyncRead + Unpin) -> FrameError {
+        loop {
+            match self.read_one(&mut reader).await {
+                Ok(()) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn read_one(&self, reader: &mut (impl AsyncRead + Unpin)) -> Result<(), FrameError> {
+        let length = frame::read_length(reader, FRAME_BYTES_MAX).await?;
+        // Here a peer that is faster than this node waits: nothing more is read from it.
+        let room = Arc::clone(&self.room).acquire_many_owned(length).await;
+        let room = room.map_err(|_| FrameError::Stopping)?;
+        let body = frame::read_body(reader, length).await?;
+        self.metrics.frame_received(self.class, length);
+        self.inlet.send(Frame { body, room }).await.map_err(|_| FrameError::Stopping)
+    }
+
+    async fn write(&self, mut writer: impl AsyncWrite + Unpin) -> FrameError {
+        loop {
+            match self.write_one(&mut writer).await {
+                Ok(()) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn write_one(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), FrameError> {
+        match timeout(KEEP_ALIVE, self.queue.next()).await {
+            Ok(body) => {
+                frame::write_frame(writer, &body).await?;
+                self.metrics.frame_sent(self.class, body.len());
+            }
+            Err(_) => frame::write_frame(writer, &[]).await?,
+        }
+        if self.queue.has_due() { Ok(()) } else { frame::flush(writer).await }
+    }
+}
+
+impl Source {
+    /// The next connection; none when there will be no more. Cancel safe.
+    async fn next(&mut self) -> Option<Stream> {
+        match self {
+            Self::Dial(dialer) => Some(dialer.connect().await),
+            Self::Accept(accepted) => accepted.recv().await,
+        }
+    }
+
+    /// A connection that replaces the one in use. Cancel safe.
+    async fn replaced(&mut self) -> Option<Stream> {
+        match self {
+            Self::Dial(_) => std::future::pending().await,
+            Self::Accept(accepted) => accepted.recv().await,
+        }
+    }
+}

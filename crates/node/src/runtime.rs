@@ -1,0 +1,412 @@
+//! A running node: two threads for the two halves of the replica, worker threads that verify, and
+//! tasks for everything that waits for the world.
+//!
+//! ```text
+//! socket -> link -> worker: decode, verify -> ordering thread -> store -> mesh
+//!                                              |  commits          ^ proposals, progress
+//!                                              v                   |
+//! HTTP -> Handle -> submissions ---------> execution thread -> store -> answers, events
+//! ```
+//! **Invariants.** What a step asks to be written is written before anything of it is done; a
+//! write that fails ends the node. Ordering never waits for execution: what execution has no room
+//! for it reads from the store. Every queue is bounded, every thread and task has this owner.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use replica::OpenError;
+use store::Store;
+use store::StoreError;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use types::Digest;
+use types::table::TableFault;
+
+use crate::config::Checked;
+use crate::handle::Handle;
+use crate::handle::Parts;
+use crate::http;
+use crate::mesh::Mesh;
+use crate::mesh::MeshConfig;
+use crate::mesh::MeshError;
+use crate::mesh::Sender;
+use crate::metrics::Metrics;
+
+pub(crate) mod bench;
+mod checks;
+mod clock;
+pub(crate) mod execution;
+mod feed;
+mod ingress;
+mod open;
+mod ordering;
+mod thread;
+
+use clock::Clock;
+use execution::ExecutionThread;
+use feed::Feed;
+use ingress::Inbound;
+use ingress::Ingress;
+use open::Opened;
+use ordering::OrderingThread;
+use thread::Owned;
+
+/// How long HTTP, links and threads each may take to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// How many inputs may wait for the ordering thread; whoever has more waits.
+const INBOX_MAX: usize = 1_024;
+/// How many client requests may wait for the execution thread; what comes on top is refused.
+const COMMANDS_MAX: usize = 1_024;
+/// How many changes of peers may wait.
+const NOTICES_MAX: usize = 64;
+/// How many failures are kept until somebody asks; the first one is the one that matters.
+const FAILURES_MAX: usize = 8;
+
+/// Starts nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {}
+
+/// A node that runs. It owns every task and thread; [`Running::stop`] ends them.
+pub struct Running {
+    handle: Handle,
+    peer_address: SocketAddr,
+    http_address: Option<SocketAddr>,
+    http: Option<JoinHandle<Result<(), std::io::Error>>>,
+    mesh: Mesh,
+    ingress: Ingress,
+    threads: Vec<Owned>,
+    store: Arc<dyn Store>,
+    stop: Stops,
+    failures: mpsc::Receiver<NodeError>,
+}
+
+/// What ends what, outermost first.
+#[derive(Clone, Debug, Default)]
+struct Stops {
+    http: CancellationToken,
+    links: CancellationToken,
+    machines: CancellationToken,
+}
+
+/// Why a node could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store can not be opened.
+    #[error("data_dir: {0}")]
+    Store(#[from] StoreError),
+    /// The store belongs to another network.
+    #[error(
+        "data_dir: {} holds network {actual}, the genesis is of network {expected}; take the \
+         genesis file that the folder was made with, or an empty folder", data_dir.display()
+    )]
+    OtherNetwork {
+        /// The folder.
+        data_dir: PathBuf,
+        /// The network of the genesis.
+        expected: Digest,
+        /// The network of the store.
+        actual: Digest,
+    },
+    /// What the store holds can not be taken up.
+    #[error("data_dir: {} can not be taken up: {error}", data_dir.display())]
+    Open {
+        /// The folder.
+        data_dir: PathBuf,
+        /// Why.
+        error: Box<OpenError>,
+    },
+    /// An address to listen on is not to be had.
+    #[error(
+        "{key}: can not listen on {address}: {error}; choose another port or stop what uses it"
+    )]
+    Listen {
+        /// Which address of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The TLS library refuses the keys.
+    #[error("TLS can not be set up: {reason}")]
+    Tls {
+        /// What it said.
+        reason: String,
+    },
+    /// The store failed while the node ran.
+    #[error("{0}; nothing was sent that is not written: check the disk, then start again")]
+    Write(#[from] TableFault),
+    /// The system gives no thread.
+    #[error("the thread {name} can not be started: {error}")]
+    Spawn {
+        /// Which thread.
+        name: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A thread ended by a fault of the program.
+    #[error("the thread {name} broke off; please report what it printed")]
+    Broken {
+        /// Which thread.
+        name: &'static str,
+    },
+    /// The HTTP server failed.
+    #[error("HTTP failed: {0}")]
+    Http(std::io::Error),
+    /// Something did not end in time.
+    #[error("{what} did not end within {} s; what is written is safe", STOP_DEADLINE.as_secs())]
+    Stuck {
+        /// What.
+        what: &'static str,
+    },
+}
+
+impl Node {
+    /// Opens the store, starts threads and sockets, and gives back what owns them.
+    ///
+    /// # Errors
+    /// When the store or a socket can not be opened, or the store belongs to another network.
+    pub async fn start(checked: Checked) -> Result<Running, NodeError> {
+        let metrics = Arc::new(Metrics::default());
+        metrics.know_peers(checked.peers.keys().copied());
+        let http_listener = listen_http(checked.http).await?;
+        let opened = open::open(checked.clone()).await?;
+        let store = Arc::clone(&opened.store);
+        let stop = Stops::default();
+        let (inbox, inbox_waiting) = mpsc::channel(INBOX_MAX);
+        let (notices, notices_waiting) = mpsc::channel(NOTICES_MAX);
+        let mut ingress = Ingress::new(&checked, &store, inbox.clone(), &metrics)?;
+        let mesh = Mesh::start(
+            MeshConfig::new(&checked),
+            Arc::clone(&metrics),
+            |peer, class| ingress.open(peer, class),
+            notices,
+            stop.links.clone(),
+        )
+        .await?;
+        ingress.start(&mesh.sender(), notices_waiting);
+        let (failed, failures) = mpsc::channel(FAILURES_MAX);
+        let inbox = Inbox { sender: inbox, waiting: inbox_waiting };
+        let (threads, handle) =
+            start_machines(checked, opened, inbox, mesh.sender(), metrics, &stop, &failed)?;
+        let (http_address, http) = match http_listener {
+            Some((listener, address)) => {
+                (Some(address), Some(serve_http(listener, &handle, &stop, failed)))
+            }
+            None => (None, None),
+        };
+        let peer_address = mesh.address();
+        tracing::info!(%peer_address, ?http_address, "node started");
+        Ok(Running {
+            handle,
+            peer_address,
+            http_address,
+            http,
+            mesh,
+            ingress,
+            threads,
+            store,
+            stop,
+            failures,
+        })
+    }
+}
+
+/// Both ends of the ordering thread's inbox.
+struct Inbox {
+    sender: mpsc::Sender<Inbound>,
+    waiting: mpsc::Receiver<Inbound>,
+}
+
+/// Starts the two threads and makes the door to them.
+fn start_machines(
+    checked: Checked,
+    opened: Opened,
+    inbox: Inbox,
+    mesh: Sender,
+    metrics: Arc<Metrics>,
+    stop: &Stops,
+    failed: &mpsc::Sender<NodeError>,
+) -> Result<(Vec<Owned>, Handle), NodeError> {
+    let (status, status_seen) = watch::channel(Arc::new(opened.status));
+    let status = Arc::new(status);
+    let (events, events_seen) = watch::channel(opened.last_event);
+    let (commands, commands_waiting) = mpsc::channel(COMMANDS_MAX);
+    let (feed, fed) = Feed::new();
+    let own = checked.identity.author;
+    let ordering = OrderingThread {
+        ordering: opened.ordering,
+        keys: checked.identity.keys,
+        committee: Arc::clone(&checked.committee),
+        own,
+        store: Arc::clone(&opened.store),
+        mesh,
+        inbox: inbox.waiting,
+        feed,
+        status: Arc::clone(&status),
+        metrics: Arc::clone(&metrics),
+        clock: Clock::start(),
+        stop: stop.machines.clone(),
+    };
+    let execution = ExecutionThread {
+        execution: opened.execution,
+        runner: checks::Workers::new(checked.limits.verify_threads)?,
+        store: Arc::clone(&opened.store),
+        fed,
+        commands: commands_waiting,
+        inbox: inbox.sender,
+        status,
+        events,
+        last_event: opened.last_event,
+        metrics: Arc::clone(&metrics),
+        stop: stop.machines.clone(),
+    };
+    let threads = vec![
+        thread::spawn("ordering", failed.clone(), move || ordering.run())?,
+        thread::spawn("execution", failed.clone(), move || execution.run())?,
+    ];
+    let handle = Handle::new(Parts {
+        genesis: checked.genesis,
+        committee: checked.committee,
+        own: Some(own),
+        store: opened.store,
+        metrics,
+        commands,
+        status: status_seen,
+        events: events_seen,
+        faucet_key: checked.faucet_key,
+    });
+    Ok((threads, handle))
+}
+
+impl Running {
+    /// The door for questions.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Where other validators connect to.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// Where HTTP is served, if at all.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Waits until the node has to stop because of a fault of its own, and says which. Cancel safe.
+    pub async fn failed(&mut self) -> NodeError {
+        match self.failures.recv().await {
+            Some(error) => error,
+            // Every sender is gone: nothing is left that could fail.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops: HTTP ends what is under way, links close, both halves finish their step, what is
+    /// written becomes durable, every thread is joined. Each part has a deadline.
+    ///
+    /// # Errors
+    /// When something failed before or while stopping; everything that could be stopped is.
+    pub async fn stop(mut self) -> Result<(), NodeError> {
+        let mut first_error = None;
+        self.stop.http.cancel();
+        if let Some(http) = self.http.take() {
+            match timeout(STOP_DEADLINE, http).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => note(&mut first_error, NodeError::Http(error)),
+                Ok(Err(_)) => note(&mut first_error, NodeError::Broken { name: "http" }),
+                Err(_) => note(&mut first_error, NodeError::Stuck { what: "http" }),
+            }
+        }
+        self.stop.links.cancel();
+        let links = async {
+            self.mesh.join().await;
+            self.ingress.join().await;
+        };
+        if timeout(STOP_DEADLINE, links).await.is_err() {
+            note(&mut first_error, NodeError::Stuck { what: "the links" });
+        }
+        self.stop.machines.cancel();
+        for thread in self.threads {
+            if let Err(error) = thread.join(STOP_DEADLINE).await {
+                note(&mut first_error, error);
+            }
+        }
+        while let Ok(error) = self.failures.try_recv() {
+            note(&mut first_error, error);
+        }
+        let store = self.store;
+        let synced = tokio::task::spawn_blocking(move || store.sync());
+        match timeout(STOP_DEADLINE, synced).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(fault))) => note(&mut first_error, fault.into()),
+            Ok(Err(_)) => note(&mut first_error, NodeError::Broken { name: "store" }),
+            Err(_) => note(&mut first_error, NodeError::Stuck { what: "the store" }),
+        }
+        tracing::info!("node stopped");
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Running")
+            .field("peer_address", &self.peer_address)
+            .field("http_address", &self.http_address)
+            .finish_non_exhaustive()
+    }
+}
+
+fn note(first: &mut Option<NodeError>, error: NodeError) {
+    tracing::error!(%error, "while stopping");
+    first.get_or_insert(error);
+}
+
+async fn listen_http(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, NodeError> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |error| NodeError::Listen { key: "http.bind", address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let actual = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, actual)))
+}
+
+fn serve_http(
+    listener: TcpListener,
+    handle: &Handle,
+    stop: &Stops,
+    failed: mpsc::Sender<NodeError>,
+) -> JoinHandle<Result<(), std::io::Error>> {
+    let serving = http::serve(listener, handle.clone(), stop.http.clone());
+    tokio::spawn(async move {
+        let result = serving.await;
+        if let Err(error) = &result {
+            let copy = std::io::Error::new(error.kind(), error.to_string());
+            // A full queue holds a failure already, and one is enough.
+            let _ = failed.try_send(NodeError::Http(copy));
+        }
+        result
+    })
+}
+
+impl From<MeshError> for NodeError {
+    fn from(error: MeshError) -> Self {
+        match error {
+            MeshError::Listen { address, error } => {
+                Self::Listen { key: "network.listen", address, error }
+            }
+            MeshError::Tls(error) => Self::Tls { reason: error.to_string() },
+        }
+    }
+}

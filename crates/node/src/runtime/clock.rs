@@ -1,0 +1,37 @@
+//! The one place that reads clocks for the machines.
+
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use types::Moment;
+use types::TimestampMs;
+
+/// This process's clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// The monotonic time since the start.
+    pub(super) fn now(self) -> Moment {
+        Moment::new(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// When `moment` is, for whoever waits for it.
+    pub(super) fn instant(self, moment: Moment) -> Instant {
+        self.start + std::time::Duration::from_micros(moment.value())
+    }
+
+    /// What the system believes the time to be. A clock before 1970 counts as 1970: only the median
+    /// of many validators is ever used.
+    pub(super) fn wall(self) -> TimestampMs {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        TimestampMs::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,272 @@
+//! The execution half on its own thread: applies commits behind the order, answers submissions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bitcoin::Transaction;
+use bitcoin::Txid;
+use ledger::mempool::Entry;
+use ledger::mempool::Reject;
+use ledger::mempool::RejectKind;
+use ledger::mempool::State;
+use replica::Execution;
+use replica::Step;
+use replica::execution::Accepted;
+use replica::execution::Action;
+use replica::execution::Input;
+use replica::execution::SUBMISSIONS_PER_STEP_MAX;
+use replica::execution::SubmissionId;
+use replica::execution::Summary;
+use replica::ordering;
+use store::Durability;
+use store::Store;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::handle::MempoolView;
+use crate::handle::PooledTransaction;
+use crate::handle::Rejection;
+use crate::handle::SubmitError;
+use crate::handle::Submitted;
+use crate::metrics::Metrics;
+use crate::metrics::OrderedResult;
+use crate::metrics::SubmissionResult;
+use crate::metrics::WriteKind;
+use crate::runtime::NodeError;
+use crate::runtime::checks::Workers;
+use crate::runtime::ingress::Inbound;
+use crate::runtime::thread::waiting_room;
+use crate::status::NodeStatus;
+
+/// What a [`Handle`](crate::Handle) asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Admit a transaction.
+    Submit { transaction: Transaction, reply: oneshot::Sender<Result<Submitted, SubmitError>> },
+    /// Seal so many blocks.
+    Ticks(u16),
+    /// Show the pool.
+    Mempool(oneshot::Sender<MempoolView>),
+    /// Show one transaction of the pool.
+    Pooled(Txid, oneshot::Sender<Option<PooledTransaction>>),
+}
+
+/// What the thread owns.
+pub(super) struct ExecutionThread {
+    pub(super) execution: Execution,
+    pub(super) runner: Workers,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) fed: mpsc::Receiver<Input>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) inbox: mpsc::Sender<Inbound>,
+    pub(super) status: Arc<watch::Sender<Arc<NodeStatus>>>,
+    pub(super) events: watch::Sender<u64>,
+    pub(super) last_event: u64,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Who waits for an answer. As many as the machine holds submissions.
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    replies: BTreeMap<SubmissionId, oneshot::Sender<Result<Submitted, SubmitError>>>,
+}
+
+/// What ended a wait.
+enum Woken {
+    Fed(Input),
+    Command(Command),
+    Stop,
+}
+
+impl ExecutionThread {
+    /// Runs until the node stops.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) fn run(mut self) -> Result<(), NodeError> {
+        let room = waiting_room()?;
+        let mut waiting = Waiting::default();
+        loop {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            self.take(&mut waiting);
+            let began = Instant::now();
+            match self.execution.poll_step(&*self.store, &self.runner)? {
+                Some(step) => self.perform(step, began, &mut waiting)?,
+                None => {
+                    self.tell();
+                    match self.wait(&room) {
+                        Woken::Fed(input) => self.execution.handle(input),
+                        Woken::Command(command) => self.command(command, &mut waiting),
+                        Woken::Stop => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what waits: all that ordering has sent, and no more submissions than one step takes.
+    fn take(&mut self, waiting: &mut Waiting) {
+        while let Ok(input) = self.fed.try_recv() {
+            self.execution.handle(input);
+        }
+        while waiting.replies.len() < SUBMISSIONS_PER_STEP_MAX {
+            let Ok(command) = self.commands.try_recv() else { return };
+            self.command(command, waiting);
+        }
+    }
+
+    fn command(&mut self, command: Command, waiting: &mut Waiting) {
+        match command {
+            Command::Submit { transaction, reply } => {
+                let id = SubmissionId(waiting.next);
+                waiting.next += 1;
+                waiting.replies.insert(id, reply);
+                self.execution.handle(Input::Submit { id, transaction });
+            }
+            Command::Ticks(count) => self.execution.handle(Input::Ticks(count)),
+            // Whoever asked may be gone; then nobody needs the answer.
+            Command::Mempool(reply) => {
+                let transactions = self.execution.mempool().iter().map(pooled).collect();
+                let _ = reply.send(MempoolView { transactions });
+            }
+            Command::Pooled(txid, reply) => {
+                let _ = reply.send(self.execution.mempool().get(&txid).map(pooled));
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        step: Step<Action>,
+        began: Instant,
+        waiting: &mut Waiting,
+    ) -> Result<(), NodeError> {
+        for action in write(step, &*self.store, &self.metrics)? {
+            match action {
+                Action::Answer { id, result } => self.answer(waiting.replies.remove(&id), result),
+                Action::Propose(items) => self.to_ordering(ordering::Input::Submit(items)),
+                Action::Executed(commit) => {
+                    self.to_ordering(ordering::Input::Executed(commit));
+                }
+                Action::Applied(summary) => self.applied(&summary, began),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands something to ordering, and waits when it is busy: ordering never waits for this side,
+    /// so the two can not wait for each other.
+    fn to_ordering(&self, input: ordering::Input) {
+        // The ordering thread goes away only when the node stops.
+        let _ = self.inbox.blocking_send(Inbound { input, room: None });
+    }
+
+    fn answer(
+        &self,
+        reply: Option<oneshot::Sender<Result<Submitted, SubmitError>>>,
+        result: Result<Accepted, Reject>,
+    ) {
+        let result = match result {
+            Ok(Accepted::Pooled) => Ok(Submitted::Accepted),
+            Ok(Accepted::AlreadyPooled) => Ok(Submitted::AlreadyPooled),
+            Ok(Accepted::AlreadyFinal { commit }) => Ok(Submitted::AlreadyFinal { commit }),
+            Err(reject) if reject.code.kind() == RejectKind::Busy => Err(SubmitError::Busy),
+            Err(reject) => Err(Rejection { reason: reject.reason }.into()),
+        };
+        self.metrics.submission(match &result {
+            Ok(_) => SubmissionResult::Accepted,
+            Err(SubmitError::Busy) => SubmissionResult::Busy,
+            Err(_) => SubmissionResult::Rejected,
+        });
+        if let Some(reply) = reply {
+            // Whoever asked may be gone; the transaction stays.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn applied(&mut self, summary: &Summary, began: Instant) {
+        let results = [
+            (OrderedResult::Final, summary.finals.len()),
+            (OrderedResult::Rejected, summary.rejected.len()),
+            (OrderedResult::Skipped, summary.skipped.len()),
+        ];
+        self.metrics.applied(began.elapsed(), results);
+        for block in &summary.blocks {
+            tracing::info!(height = %block.height, hash = %block.hash, "block sealed");
+        }
+        self.last_event = self.last_event.max(summary.last_event);
+        self.tell();
+        self.events.send_if_modified(|last| {
+            let is_newer = self.last_event > *last;
+            *last = self.last_event;
+            is_newer
+        });
+    }
+
+    fn tell(&self) {
+        self.status.send_if_modified(|status| {
+            let mut changed = NodeStatus::clone(status);
+            changed.take_execution(&self.execution);
+            changed.last_event = self.last_event;
+            let is_new = changed != **status;
+            if is_new {
+                *status = Arc::new(changed);
+            }
+            is_new
+        });
+    }
+
+    fn wait(&mut self, room: &Runtime) -> Woken {
+        let (fed, commands, stop) = (&mut self.fed, &mut self.commands, &self.stop);
+        room.block_on(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Woken::Stop,
+                input = fed.recv() => input.map_or(Woken::Stop, Woken::Fed),
+                Some(command) = commands.recv() => Woken::Command(command),
+            }
+        })
+    }
+}
+
+/// Writes a step and measures it; what is to be done comes back.
+///
+/// # Errors
+/// When the store fails: nothing of the step may be done.
+pub(super) fn write<A>(
+    step: Step<A>,
+    store: &dyn Store,
+    metrics: &Metrics,
+) -> Result<Vec<A>, NodeError> {
+    let kind = match step.durability {
+        Durability::Buffered => WriteKind::Buffered,
+        Durability::Synced => WriteKind::Synced,
+    };
+    let is_written = !step.persist.is_empty() || kind == WriteKind::Synced;
+    let began = Instant::now();
+    let then = step.write(store)?;
+    if is_written {
+        metrics.written(kind, began.elapsed());
+    }
+    Ok(then)
+}
+
+fn pooled(entry: &Entry) -> PooledTransaction {
+    let transaction = entry.transaction();
+    PooledTransaction {
+        txid: transaction.txid,
+        wtxid: transaction.wtxid,
+        transaction: Arc::clone(&transaction.transaction),
+        fee_sat: entry.fee().to_sat(),
+        vsize: entry.vsize(),
+        proposed: entry.state() == State::Proposed,
+    }
+}

@@ -1,0 +1,255 @@
+//! From a link's frames to the ordering thread: decoded and verified on worker threads, handed on
+//! in the order in which the peer sent them; requests are answered from the store.
+//!
+//! **Bounds.** A link has at most [`VERIFY_AHEAD_MAX`] frames under way, one request at a time, and
+//! its bytes in memory are bounded by the room that each frame carries until ordering has taken
+//! it. Whatever is full stops the reading of that one link. A peer's bad frame is counted, told and
+//! dropped; it ends nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use rayon::ThreadPool;
+use replica::InvalidMessage;
+use replica::Received;
+use replica::Request;
+use replica::ordering::Input;
+use replica::wire::Class;
+use replica::wire::Message;
+use store::Store;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use types::Author;
+use types::Committee;
+use types::Encode as _;
+use types::Rules;
+
+use crate::config::Checked;
+use crate::mesh::Frame;
+use crate::mesh::INLET_FRAMES_MAX;
+use crate::mesh::Notice;
+use crate::mesh::Sender;
+use crate::metrics::InvalidReason;
+use crate::metrics::Metrics;
+use crate::runtime::NodeError;
+use crate::runtime::checks;
+
+/// How many frames of one link are verified at a time or wait for their turn after it.
+const VERIFY_AHEAD_MAX: usize = 32;
+
+/// An input for the ordering thread, with the room that it takes of its peer's bound.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    pub(super) input: Input,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// The tasks between links and the ordering thread.
+#[derive(Debug)]
+pub(super) struct Ingress {
+    shared: Arc<Shared>,
+    links: Vec<(Author, Class, mpsc::Receiver<Frame>)>,
+    tasks: JoinSet<()>,
+}
+
+struct Shared {
+    pool: ThreadPool,
+    committee: Arc<Committee>,
+    rules: Rules,
+    store: Arc<dyn Store>,
+    inbox: mpsc::Sender<Inbound>,
+    metrics: Arc<Metrics>,
+}
+
+type Verified = (Result<Received, Fault>, OwnedSemaphorePermit);
+
+/// What is wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("no message: {0}")]
+    Message(types::DecodeError),
+    #[error(transparent)]
+    Invalid(#[from] InvalidMessage),
+    #[error("a message of the {0:?} connection")]
+    Class(Class),
+    #[error("a second hello")]
+    Hello,
+}
+
+impl Ingress {
+    pub(super) fn new(
+        checked: &Checked,
+        store: &Arc<dyn Store>,
+        inbox: mpsc::Sender<Inbound>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, NodeError> {
+        let shared = Shared {
+            pool: checks::pool("verify", checked.limits.verify_threads)?,
+            committee: Arc::clone(&checked.committee),
+            rules: checked.genesis.consensus.rules(),
+            store: Arc::clone(store),
+            inbox,
+            metrics: Arc::clone(metrics),
+        };
+        Ok(Self { shared: Arc::new(shared), links: Vec::new(), tasks: JoinSet::new() })
+    }
+
+    /// Makes the inlet of one link.
+    pub(super) fn open(&mut self, peer: Author, class: Class) -> mpsc::Sender<Frame> {
+        let (sender, frames) = mpsc::channel(INLET_FRAMES_MAX);
+        self.links.push((peer, class, frames));
+        sender
+    }
+
+    /// Starts a task for every link, and one that tells of peers that come and go. Each ends when
+    /// its link has.
+    pub(super) fn start(&mut self, mesh: &Sender, mut notices: mpsc::Receiver<Notice>) {
+        for (peer, class, frames) in self.links.drain(..) {
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn(pump(shared, mesh.clone(), peer, class, frames));
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            while let Some(notice) = notices.recv().await {
+                let input = match notice {
+                    Notice::Connected(peer) => Input::Connected(peer),
+                    Notice::Gone(peer) => Input::Gone(peer),
+                };
+                // The ordering thread goes away only when the node stops.
+                let _ = shared.inbox.send(Inbound { input, room: None }).await;
+            }
+        });
+    }
+
+    /// Waits for the tasks to end, after the links have.
+    pub(super) async fn join(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn pump(
+    shared: Arc<Shared>,
+    mesh: Sender,
+    peer: Author,
+    class: Class,
+    mut frames: mpsc::Receiver<Frame>,
+) {
+    let mut under_way: FuturesOrdered<oneshot::Receiver<Verified>> = FuturesOrdered::new();
+    let mut is_open = true;
+    while is_open || !under_way.is_empty() {
+        tokio::select! {
+            frame = frames.recv(), if is_open && under_way.len() < VERIFY_AHEAD_MAX => match frame {
+                Some(frame) => under_way.push_back(verify(&shared, peer, class, frame)),
+                None => is_open = false,
+            },
+            Some(verified) = under_way.next() => {
+                // A worker that broke off takes its frame with it.
+                if let Ok((result, room)) = verified {
+                    shared.take(&mesh, peer, result, room).await;
+                }
+            }
+        }
+    }
+}
+
+fn verify(
+    shared: &Arc<Shared>,
+    peer: Author,
+    class: Class,
+    frame: Frame,
+) -> oneshot::Receiver<Verified> {
+    let (sender, receiver) = oneshot::channel();
+    let work = Arc::clone(shared);
+    shared.pool.spawn(move || {
+        let result = work.judge(peer, class, &frame.body);
+        // The link's task is gone when the node stops.
+        let _ = sender.send((result, frame.room));
+    });
+    receiver
+}
+
+impl Shared {
+    fn judge(&self, peer: Author, class: Class, body: &Bytes) -> Result<Received, Fault> {
+        let message = Message::decode(body).map_err(Fault::Message)?;
+        if message.class() != class {
+            return Err(Fault::Class(message.class()));
+        }
+        let message = unshare(message);
+        match replica::receive(peer, message, &self.committee, self.rules)? {
+            Received::Hello(_) => Err(Fault::Hello),
+            received => Ok(received),
+        }
+    }
+
+    async fn take(
+        &self,
+        mesh: &Sender,
+        peer: Author,
+        result: Result<Received, Fault>,
+        room: OwnedSemaphorePermit,
+    ) {
+        match result {
+            Ok(Received::Input(input)) => {
+                // The ordering thread goes away only when the node stops.
+                let _ = self.inbox.send(Inbound { input, room: Some(room) }).await;
+            }
+            Ok(Received::Request(request)) => self.answer(mesh, peer, request).await,
+            // A hello never comes this far.
+            Ok(Received::Hello(_)) => {}
+            Err(fault) => {
+                self.metrics.message_invalid(peer, fault.reason());
+                tracing::warn!(%peer, %fault, "invalid frame");
+            }
+        }
+    }
+
+    async fn answer(&self, mesh: &Sender, peer: Author, request: Request) {
+        let store = Arc::clone(&self.store);
+        let read = move || -> Result<(Class, Bytes), types::table::TableFault> {
+            let answer = replica::serve(&*store, &request)?;
+            Ok((answer.class(), answer.to_bytes().into()))
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok((class, answer))) => mesh.send(peer, class, answer),
+            // Whoever writes will meet the fault, too, and stop the node.
+            Ok(Err(fault)) => tracing::error!(%fault, "a request could not be served"),
+            Err(_) => tracing::error!("serving a request broke off"),
+        }
+    }
+}
+
+/// Gives each vertex of a batch a buffer of its own: else one that is kept would keep them all.
+fn unshare(message: Message) -> Message {
+    let copy = |vertices: Vec<Bytes>| -> Vec<Bytes> {
+        vertices.iter().map(|vertex| Bytes::copy_from_slice(vertex)).collect()
+    };
+    match message {
+        Message::Vertices(vertices) => Message::Vertices(copy(vertices)),
+        Message::Range(mut range) => {
+            range.vertices = copy(range.vertices);
+            Message::Range(range)
+        }
+        message => message,
+    }
+}
+
+impl Fault {
+    fn reason(&self) -> InvalidReason {
+        match self {
+            Self::Message(_) => InvalidReason::Message,
+            Self::Invalid(InvalidMessage::Decode(_)) => InvalidReason::Encoding,
+            Self::Invalid(InvalidMessage::Vertex(_)) => InvalidReason::Vertex,
+            Self::Class(_) | Self::Hello => InvalidReason::Class,
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

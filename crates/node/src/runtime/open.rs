@@ -1,0 +1,85 @@
+//! Opens the store and takes up both halves where it stands.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger::Ledger;
+use ledger::LedgerError;
+use replica::Execution;
+use replica::ExecutionConfig;
+use replica::OpenError;
+use replica::Ordering;
+use replica::OrderingConfig;
+use replica::ordering::Pacing;
+use store::DiskStore;
+use store::Durability;
+use store::Store;
+use types::Genesis;
+use types::Moment;
+
+use crate::config::Checked;
+use crate::runtime::NodeError;
+use crate::status::NodeStatus;
+
+/// The database's folder inside of the data folder.
+const STORE_DIR: &str = "store";
+
+/// A store with both halves.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ordering: Ordering,
+    pub(super) execution: Execution,
+    pub(super) status: NodeStatus,
+    pub(super) last_event: u64,
+}
+
+/// Opens everything on a thread where it may take its time.
+pub(super) async fn open(checked: Checked) -> Result<Opened, NodeError> {
+    match tokio::task::spawn_blocking(move || open_blocking(&checked)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(NodeError::Broken { name: "opening" }),
+    }
+}
+
+fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
+    let path = checked.data_dir.join(STORE_DIR);
+    std::fs::create_dir_all(&path)
+        .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
+    let store = DiskStore::open(&path, &replica::all_tables())?;
+    let failed = |error: OpenError| match error {
+        OpenError::Ledger(LedgerError::WrongChain { expected, actual }) => {
+            NodeError::OtherNetwork { data_dir: checked.data_dir.clone(), expected, actual }
+        }
+        error => NodeError::Open { data_dir: checked.data_dir.clone(), error: Box::new(error) },
+    };
+    write_genesis(&store, &checked.genesis, &checked.data_dir)?;
+    // The ledger names its network, so it is asked before the order is taken up.
+    Ledger::open(&checked.genesis, &store).map_err(|error| failed(error.into()))?;
+    let own = Some(checked.identity.author);
+    let mut config = OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis);
+    config.pacing = Pacing {
+        min_round_interval: checked.min_round_interval,
+        idle_interval: checked.idle_interval,
+    };
+    let ordering = Ordering::open(config, &store).map_err(failed)?;
+    let config =
+        ExecutionConfig { genesis: Arc::clone(&checked.genesis), own, limits: checked.pool };
+    let execution = Execution::open(config, &store).map_err(failed)?;
+    let summary = ledger::query::summary(&store)?;
+    let last_event = summary.map_or(0, |summary| summary.last_event);
+    let mut status = NodeStatus::new(&checked.genesis, &execution, last_event);
+    status.take_ordering(&ordering.status(Moment::ZERO));
+    Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event })
+}
+
+/// Gives an empty store its first rows.
+fn write_genesis(store: &DiskStore, genesis: &Genesis, data_dir: &Path) -> Result<(), NodeError> {
+    if ledger::query::summary(store)?.is_some() {
+        return Ok(());
+    }
+    let changes = Ledger::genesis(genesis).map_err(|error| NodeError::Open {
+        data_dir: data_dir.to_owned(),
+        error: Box::new(error.into()),
+    })?;
+    Ok(store.write(changes, Durability::Synced)?)
+}

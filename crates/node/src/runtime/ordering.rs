@@ -1,0 +1,233 @@
+//! The ordering half on its own thread: takes inputs, writes steps, signs, sends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use consensus::Evidence;
+use consensus::Ordered;
+use replica::Ordering;
+use replica::Step;
+use replica::ordering::Action;
+use replica::ordering::Draft;
+use replica::ordering::Input;
+use replica::wire::Message;
+use store::Store;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use types::Author;
+use types::Committee;
+use types::Encode as _;
+use types::VertexRef;
+
+use crate::keys::Keys;
+use crate::mesh::Sender;
+use crate::metrics::Metrics;
+use crate::runtime::NodeError;
+use crate::runtime::clock::Clock;
+use crate::runtime::execution::write;
+use crate::runtime::feed::Feed;
+use crate::runtime::ingress::Inbound;
+use crate::runtime::thread::waiting_room;
+use crate::status::NodeStatus;
+
+/// How many inputs are taken before the machine is asked for steps.
+const INPUTS_PER_TURN: usize = 128;
+/// The state is told at most once in so long.
+const STATUS_INTERVAL: Duration = Duration::from_millis(5);
+/// How soon what execution had no room for is tried again.
+const FEED_INTERVAL: Duration = Duration::from_millis(5);
+/// How many own vertices are timed from making to commit.
+const TIMED_MAX: usize = 1_024;
+
+/// What the thread owns.
+pub(super) struct OrderingThread {
+    pub(super) ordering: Ordering,
+    pub(super) keys: Keys,
+    pub(super) committee: Arc<Committee>,
+    pub(super) own: Author,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) mesh: Sender,
+    pub(super) inbox: mpsc::Receiver<Inbound>,
+    pub(super) feed: Feed,
+    pub(super) status: Arc<watch::Sender<Arc<NodeStatus>>>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+}
+
+/// What the thread keeps for itself.
+struct Turn {
+    made: BTreeMap<VertexRef, Instant>,
+    told: Option<Instant>,
+}
+
+/// What ended a wait.
+enum Woken {
+    Input(Inbound),
+    Deadline,
+    Stop,
+}
+
+impl OrderingThread {
+    /// Runs until the node stops.
+    ///
+    /// # Errors
+    /// When the store fails: nothing that was not written has left.
+    pub(super) fn run(mut self) -> Result<(), NodeError> {
+        let waiting = waiting_room()?;
+        let mut turn = Turn { made: BTreeMap::new(), told: None };
+        self.handle(Input::Wake);
+        loop {
+            self.work(&mut turn)?;
+            let is_feeding = self.feed.flush();
+            let is_told = self.tell(&mut turn);
+            match self.wait(&waiting, is_feeding, is_told) {
+                Woken::Input(inbound) => self.take(inbound),
+                Woken::Deadline => self.handle(Input::Wake),
+                Woken::Stop => return Ok(()),
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.ordering.handle(self.clock.now(), self.clock.wall(), input);
+    }
+
+    /// Takes one input and what waits behind it.
+    fn take(&mut self, first: Inbound) {
+        let mut next = Some(first);
+        for _ in 0..INPUTS_PER_TURN {
+            let Some(Inbound { input, room }) = next else { return };
+            self.handle(input);
+            drop(room);
+            next = self.inbox.try_recv().ok();
+        }
+        if let Some(Inbound { input, .. }) = next {
+            self.handle(input);
+        }
+    }
+
+    /// Writes and does everything that the machine asks for.
+    fn work(&mut self, turn: &mut Turn) -> Result<(), NodeError> {
+        while let Some(step) = self.ordering.poll_step() {
+            let then = self.write(step)?;
+            for action in then {
+                self.act(action, turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, step: Step<Action>) -> Result<Vec<Action>, NodeError> {
+        write(step, &*self.store, &self.metrics)
+    }
+
+    fn act(&mut self, action: Action, turn: &mut Turn) {
+        match action {
+            Action::Sign(draft) => self.sign(*draft, turn),
+            Action::Broadcast(message) => self.mesh.broadcast(message.class(), &encode(&message)),
+            Action::Send { to, message } => {
+                self.mesh.send(to, message.class(), encode(&message));
+            }
+            Action::Commit(ordered) => {
+                self.time(&ordered, turn);
+                self.feed.commit(ordered);
+            }
+            Action::Ahead(vertex) => self.feed.ahead(vertex),
+            Action::Returned(items) => self.feed.returned(items),
+            Action::Taken(room) => self.feed.taken(room),
+            Action::Evidence(evidence) => {
+                self.metrics.evidence();
+                match evidence {
+                    Evidence::Equivocation { first, second } => {
+                        let (first, second) = (first.reference(), second.reference());
+                        tracing::warn!(%first, %second, "two vertices of one round");
+                    }
+                    Evidence::WrongCoinShare { vertex, round } => {
+                        let vertex = vertex.reference();
+                        tracing::warn!(%vertex, %round, "wrong share of the common coin");
+                    }
+                }
+            }
+            Action::Alarm(alarm) => {
+                tracing::error!(?alarm, "more validators are faulty than can be: ordering stopped");
+            }
+        }
+    }
+
+    fn sign(&mut self, draft: Draft, turn: &mut Turn) {
+        let vertex = draft.sign(&self.keys.vertex, &self.keys.coin, &self.committee);
+        if turn.made.len() >= TIMED_MAX {
+            turn.made.pop_first();
+        }
+        turn.made.insert(vertex.reference(), Instant::now());
+        self.handle(Input::Signed(vertex));
+    }
+
+    fn time(&self, ordered: &Ordered, turn: &mut Turn) {
+        for reference in &ordered.commit.vertices {
+            if reference.author == self.own
+                && let Some(made) = turn.made.remove(reference)
+            {
+                self.metrics.committed(made.elapsed());
+            }
+        }
+        let commit = &ordered.commit;
+        tracing::debug!(
+            index = %commit.index, leader = %commit.leader, vertices = commit.vertices.len(),
+            "commit"
+        );
+    }
+
+    /// Tells the state, unless it was told a moment ago. Says whether it is told.
+    fn tell(&self, turn: &mut Turn) -> bool {
+        if turn.told.is_some_and(|told| told.elapsed() < STATUS_INTERVAL) {
+            return false;
+        }
+        turn.told = Some(Instant::now());
+        let state = self.ordering.status(self.clock.now());
+        self.status.send_if_modified(|status| {
+            let mut changed = NodeStatus::clone(status);
+            changed.take_ordering(&state);
+            let is_new = changed != **status;
+            if is_new {
+                self.metrics.status(&changed);
+                *status = Arc::new(changed);
+            }
+            is_new
+        });
+        true
+    }
+
+    fn wait(&mut self, waiting: &Runtime, is_feeding: bool, is_told: bool) -> Woken {
+        let now = Instant::now();
+        let deadline = self.ordering.next_deadline().map(|moment| self.clock.instant(moment));
+        let feeding = is_feeding.then(|| now + FEED_INTERVAL);
+        let telling = (!is_told).then(|| now + STATUS_INTERVAL);
+        let until = [deadline, feeding, telling].into_iter().flatten().min();
+        let (inbox, stop) = (&mut self.inbox, &self.stop);
+        waiting.block_on(async move {
+            let alarm = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Woken::Stop,
+                inbound = inbox.recv() => inbound.map_or(Woken::Stop, Woken::Input),
+                () = alarm => Woken::Deadline,
+            }
+        })
+    }
+}
+
+fn encode(message: &Message) -> Bytes {
+    message.to_bytes().into()
+}
