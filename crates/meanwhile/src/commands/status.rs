@@ -1,0 +1,70 @@
+//! `meanwhile status`: the network as one node sees it.
+
+use clap::Args;
+use client::api::Status;
+use client::api::ValidatorState;
+use client::api::ValidatorStatus;
+
+use crate::error::Failure;
+use crate::output;
+
+use super::NodeUrl;
+
+/// Show the validators and how far the network is, as one node sees it
+///
+/// `behind` means slow or away for a while, never hostile: what a validator missed it fetches by
+/// itself.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meanwhile status\n  meanwhile status --url http://127.0.0.1:3001 \
+                  --json"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    node: NodeUrl,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    /// Asks and prints.
+    ///
+    /// # Errors
+    /// When the node can not be asked.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let status = self.node.client()?.status().await?;
+        if self.json { output::json(&status) } else { output::line(&render(&status)) }
+    }
+}
+
+fn render(status: &Status) -> String {
+    let rows: Vec<Vec<String>> = status.validators.iter().map(row).collect();
+    let table = output::table(&["validator", "name", "state", "round", "commit", "heard"], &rows);
+    let kind = if status.development { ", for development" } else { "" };
+    format!(
+        "network {} ({}{kind})\nround {}  commit {}  height {}  lag {} commits\n\n{table}",
+        status.chain, status.name, status.round, status.commit, status.height, status.lag_commits
+    )
+}
+
+fn row(validator: &ValidatorStatus) -> Vec<String> {
+    let state = match validator.state {
+        ValidatorState::Live => "live".to_owned(),
+        ValidatorState::Behind => format!("behind by {} rounds", validator.behind_rounds),
+        ValidatorState::Silent => "silent".to_owned(),
+    };
+    let heard = match validator.last_seen_ms {
+        None => "never".to_owned(),
+        Some(millis) if millis < 1_000 => "now".to_owned(),
+        Some(millis) => format!("{} s ago", millis / 1_000),
+    };
+    vec![
+        validator.index.to_string(),
+        validator.name.clone(),
+        state,
+        validator.round.to_string(),
+        validator.commit.to_string(),
+        heard,
+    ]
+}

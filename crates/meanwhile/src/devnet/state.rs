@@ -1,0 +1,56 @@
+//! `devnet.json`: who runs where. Written whole at every change, for people and other programs.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::files;
+
+/// A development network as its supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The validators, by number.
+    pub(crate) validators: Vec<ValidatorState>,
+    /// Where the network's parameters are.
+    pub(crate) genesis: PathBuf,
+    /// Where the funded wallets are.
+    pub(crate) wallets: PathBuf,
+    /// The socket on which the supervisor takes requests.
+    pub(crate) control: PathBuf,
+    /// The supervisor's process, while it runs.
+    pub(crate) pid: Option<u32>,
+}
+
+/// One validator of a development network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ValidatorState {
+    /// Its number.
+    pub(crate) index: u16,
+    /// Its process, while it runs.
+    pub(crate) pid: Option<u32>,
+    /// Where it serves HTTP, as a URL.
+    pub(crate) http: String,
+    /// Its folder.
+    pub(crate) dir: PathBuf,
+}
+
+impl State {
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
+        files::write_json(path, self)
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When it is not there or says something else.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        files::read_json(path)
+    }
+}

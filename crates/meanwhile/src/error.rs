@@ -1,0 +1,148 @@
+//! Everything that can end a command, each with what to do next.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Nobody reads what is printed any more.
+    #[error("the output is closed: {0}")]
+    Stdout(#[source] io::Error),
+    /// A value could not be written as JSON.
+    #[error("could not write JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// A file or folder could not be used.
+    #[error("{path}: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    /// A file says something that can not be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Contents { path: PathBuf, reason: String },
+    /// An argument can not be used.
+    #[error("{what}: {reason}")]
+    Argument { what: &'static str, reason: String },
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {reason}")]
+    Randomness { reason: String },
+    /// A genesis is refused.
+    #[error("the genesis is refused: {0}")]
+    Genesis(#[from] types::genesis::GenesisError),
+    /// A node's configuration is refused.
+    #[error(transparent)]
+    Config(#[from] node::ConfigError),
+    /// A node could not start, or had to stop.
+    #[error(transparent)]
+    Node(#[from] node::NodeError),
+    /// A node could not be asked, or refuses.
+    #[error(transparent)]
+    Client(#[from] client::ClientError),
+    /// A transaction lost against another one.
+    #[error("transaction {txid} is rejected: {winner} spent its input first")]
+    Rejected { txid: bitcoin::Txid, winner: String },
+    /// A key is refused.
+    #[error("a key is refused: {0}")]
+    Key(#[from] types::KeyError),
+    /// Somebody else listens where a validator has to.
+    #[error("port {port} on 127.0.0.1, wanted for the {what} of validator {index}, is in use")]
+    PortBusy { port: u16, what: &'static str, index: u16 },
+    /// The ports that follow from the first one do not exist.
+    #[error("port {first} leaves no room for {validators} validators below 65536")]
+    PortRange { first: u16, validators: u16 },
+    /// A development network runs in this folder.
+    #[error("a development network is already running in {dir}", dir = dir.display())]
+    DevnetRunning { dir: PathBuf },
+    /// No development network runs in this folder.
+    #[error("no development network is running in {dir}", dir = dir.display())]
+    DevnetNotRunning { dir: PathBuf },
+    /// The folder was made by a version of this program that kept its data differently.
+    #[error(
+        "the network in {dir} was made by version {found} of this program, this is {this}",
+        dir = dir.display()
+    )]
+    OtherVersion { dir: PathBuf, found: String, this: &'static str },
+    /// The folder holds something else.
+    #[error("{dir} is not empty and holds no development network", dir = dir.display())]
+    ForeignFolder { dir: PathBuf },
+    /// A flag asks for what the network in the folder was not born with.
+    #[error("the network in {dir} has {what} {found}, not {asked}", dir = dir.display())]
+    OtherParameters { dir: PathBuf, what: &'static str, found: String, asked: String },
+    /// The running development network refuses a request.
+    #[error("the development network refuses: {reason}")]
+    Control { reason: String },
+    /// A validator process ended before it was ready.
+    #[error(
+        "validator {index} {how} before it was ready; the end of {log} says:\n{tail}",
+        log = log.display()
+    )]
+    ValidatorEnded { index: u16, how: String, log: PathBuf, tail: String },
+    /// Validators took too long to come up.
+    #[error("after {seconds} s {ready} of {validators} validators are ready")]
+    NotReady { seconds: u64, ready: usize, validators: usize },
+    /// A process could not be started.
+    #[error("could not start a validator: {0}")]
+    Spawn(#[source] io::Error),
+    /// The asynchronous runtime could not be started.
+    #[error("could not start: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl Failure {
+    /// What to do next.
+    pub(crate) fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Stdout(_) | Self::Json(_) | Self::Key(_) | Self::Control { .. } => return None,
+            Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                "It is kept. Choose another folder, or move it away yourself.".to_owned()
+            }
+            Self::Config(_) | Self::Node(_) => return None,
+            Self::Client(client::ClientError::Unreachable { .. }) => {
+                "Start one with `meanwhile devnet`, or name another with `--url` or MEANWHILE_URL."
+                    .to_owned()
+            }
+            Self::Client(_) => return None,
+            Self::Rejected { .. } => {
+                "It can never become final. Make a new one from coins that are left.".to_owned()
+            }
+            Self::File { .. } => "Check that the path is right and that you may use it.".to_owned(),
+            Self::Contents { .. } => "Correct the file and try again.".to_owned(),
+            Self::Argument { .. } => "See `--help` of this command for examples.".to_owned(),
+            Self::Randomness { .. } => "Without it no key is safe, so none was made.".to_owned(),
+            Self::Genesis(_) => "Correct the parameters and try again.".to_owned(),
+            Self::PortBusy { .. } | Self::PortRange { .. } => {
+                "Give another first port, for example `--http-port 3100`.".to_owned()
+            }
+            Self::DevnetRunning { dir } => format!(
+                "Use it (`meanwhile status`), stop it (`meanwhile devnet stop --dir {dir}`), \
+                 or give another `--dir` and `--http-port`.",
+                dir = dir.display()
+            ),
+            Self::DevnetNotRunning { dir } => {
+                format!("Start it: `meanwhile devnet --dir {}`.", dir.display())
+            }
+            Self::OtherVersion { .. } => {
+                "Start anew with `--reset` (deletes that network), or give another `--dir`."
+                    .to_owned()
+            }
+            Self::ForeignFolder { .. } => "Give another `--dir`; nothing was touched.".to_owned(),
+            Self::OtherParameters { .. } => {
+                "Leave the flag out to resume, or start anew with `--reset` (deletes that network)."
+                    .to_owned()
+            }
+            Self::ValidatorEnded { .. } | Self::NotReady { .. } => {
+                "The log files in the validators' folders say more.".to_owned()
+            }
+            Self::Spawn(_) | Self::Runtime(_) => {
+                "The system refused it; check its limits on processes and memory.".to_owned()
+            }
+        })
+    }
+
+    /// The exit code: a closed output is no failure of ours.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Stdout(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! A development network of real processes, for tests: started on free ports in a temporary folder
+//! and ended with the test, whatever becomes of it.
+//!
+//! Tests wait on events (a line, an answer, an entry of the event log), never on the clock; every
+//! wait has a deadline.
+#![allow(dead_code, reason = "each test uses its own part of this")]
+
+pub mod payer;
+pub mod stores;
+
+use std::fs;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::time::Instant;
+
+use client::Client;
+use client::api::Event;
+use client::api::EventQuery;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test says that it never came.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_meanwhile");
+
+/// A running development network.
+pub struct Devnet {
+    supervisor: Child,
+    said: mpsc::Receiver<String>,
+    folder: TempDir,
+    port: u16,
+    validators: u16,
+}
+
+impl Devnet {
+    /// Starts four validators with blocks far apart, so that a test decides when one is sealed.
+    pub fn start() -> Self {
+        Self::with(&["--block-interval", "1h"])
+    }
+
+    /// Starts a network with flags of one's own.
+    pub fn with(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::resume(folder, free_port(4), flags)
+    }
+
+    /// Starts the network that is in a folder.
+    pub fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
+        let mut supervisor = Command::new(BINARY)
+            .args(["devnet", "--json", "--http-port", &port.to_string(), "--dir"])
+            .arg(folder.path())
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = lines(supervisor.stderr.take().unwrap());
+        let state = lines(supervisor.stdout.take().unwrap());
+        let Ok(state) = state.recv_timeout(PATIENCE) else {
+            supervisor.kill().ok();
+            panic!("the network did not start: {:?}", said.iter().collect::<Vec<_>>());
+        };
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let validators = u16::try_from(state["validators"].as_array().unwrap().len()).unwrap();
+        Self { supervisor, said, folder, port, validators }
+    }
+
+    /// The folder of the network.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The port of the first validator's HTTP.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many validators there are.
+    pub const fn validators(&self) -> u16 {
+        self.validators
+    }
+
+    /// Where a validator serves HTTP.
+    pub fn url(&self, index: u16) -> String {
+        format!("http://127.0.0.1:{}", self.port + index)
+    }
+
+    /// A client of a validator.
+    pub fn client(&self, index: u16) -> Client {
+        Client::new(&self.url(index)).unwrap()
+    }
+
+    /// A client of every validator.
+    pub fn clients(&self) -> Vec<Client> {
+        (0..self.validators).map(|index| self.client(index)).collect()
+    }
+
+    /// What `devnet.json` says now.
+    pub fn state(&self) -> Value {
+        let text = fs::read_to_string(self.dir().join("devnet.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The process of a validator.
+    pub fn pid(&self, index: u16) -> u64 {
+        self.state()["validators"][usize::from(index)]["pid"].as_u64().unwrap()
+    }
+
+    /// Ends a validator's process at once, as a power cut would, and waits until the supervisor
+    /// has noticed.
+    pub fn kill(&self, index: u16) {
+        kill_process(self.pid(index));
+        self.wait_for(&format!("validator {index} was killed by signal 9"));
+    }
+
+    /// Ends the processes of all validators at once.
+    pub fn kill_all(&self) {
+        let pids: Vec<u64> = (0..self.validators).map(|index| self.pid(index)).collect();
+        for pid in pids {
+            kill_process(pid);
+        }
+        let mut left = usize::from(self.validators);
+        while left > 0 {
+            if self.next_line().contains("was killed by signal 9") {
+                left -= 1;
+            }
+        }
+    }
+
+    /// Starts a validator again.
+    pub fn restart(&self, index: u16) {
+        let output = run(&[
+            "devnet",
+            "restart",
+            &index.to_string(),
+            "--dir",
+            self.dir().to_str().unwrap(),
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
+    /// Waits until the supervisor says something.
+    pub fn wait_for(&self, wanted: &str) {
+        while !self.next_line().contains(wanted) {}
+    }
+
+    /// Stops the network in good order and gives back its folder.
+    pub fn stop(mut self) -> TempDir {
+        let dir = self.dir().to_str().unwrap().to_owned();
+        let output = run(&["devnet", "stop", "--dir", &dir]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let status = self.supervisor.wait().unwrap();
+        assert!(status.success(), "the supervisor ended with {status}");
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::replace(&mut self.folder, folder)
+    }
+
+    fn next_line(&self) -> String {
+        self.said.recv_timeout(PATIENCE).expect("the supervisor says it in time")
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        // The validators end with their supervisor; a second kill of an ended process is nothing.
+        self.supervisor.kill().ok();
+        self.supervisor.wait().ok();
+    }
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).env_remove("MEANWHILE_URL").output().unwrap()
+}
+
+/// Runs the binary with something on its standard input.
+pub fn run_with_input(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Output as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A port such that it and the ports a network derives from it are free now. Tests run side by
+/// side, in threads and in processes, so each starts looking at a place of its own.
+pub fn free_port(validators: u16) -> u16 {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let spread = std::process::id().wrapping_mul(2_654_435_761) >> 16;
+    for attempt in 0..2_000 {
+        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let place = spread.wrapping_add(next.wrapping_mul(7)).wrapping_add(attempt) % 2_000;
+        let port = 10_000 + u16::try_from(place).unwrap() * 10;
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if (0..validators).all(|index| free(port + index) && free(port + 500 + index)) {
+            return port;
+        }
+    }
+    panic!("no free ports");
+}
+
+/// Waits until a node's event log has this event and gives everything up to it.
+pub async fn events_until(client: &Client, last: u64) -> Vec<Event> {
+    let mut stream = pin!(client.events(EventQuery::default()));
+    let mut events = Vec::new();
+    let wait = async {
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            let sequence = event.sequence;
+            events.push(event);
+            if sequence >= last {
+                return;
+            }
+        }
+    };
+    if last > 0 {
+        tokio::time::timeout(PATIENCE, wait).await.expect("the node gets there in time");
+    }
+    events
+}
+
+/// Asserts that every node tells the same history, and gives how many events it has. The last event
+/// is a block that all are asked to seal now, so that its hash stands for all that came before.
+pub async fn assert_same_history(clients: &[Client]) -> u64 {
+    let height = clients[0].ticks(1).await.unwrap();
+    let first = events_until_block(&clients[0], height.value()).await;
+    let last = first.last().map_or(0, |event| event.sequence);
+    for client in &clients[1..] {
+        let events = events_until(client, last).await;
+        assert_eq!(events, first, "two nodes tell different histories");
+        let hash = client.block_hash(height).await.unwrap();
+        assert_eq!(hash, clients[0].block_hash(height).await.unwrap());
+    }
+    last
+}
+
+async fn events_until_block(client: &Client, wanted: u32) -> Vec<Event> {
+    let mut stream = pin!(client.events(EventQuery::default()));
+    let mut events = Vec::new();
+    let wait = async {
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            let found = matches!(&event.kind,
+                client::api::EventKind::Block { height, .. } if height.value() >= wanted);
+            events.push(event);
+            if found {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("the block is sealed in time");
+    events
+}
+
+/// Asks until an answer is right, or patience ends. For what has no event of its own.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come in time");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The paths of all validators' databases in a network's folder.
+pub fn store_paths(dir: &Path, validators: u16) -> Vec<PathBuf> {
+    (0..validators).map(|index| dir.join(format!("validator-{index}/data/store"))).collect()
+}
+
+fn kill_process(pid: u64) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            // A test that has ended listens no more; the pipe is read on so that nobody blocks.
+            sender.send(line).ok();
+        }
+    });
+    receiver
+}
