@@ -1,1 +1,64 @@
-//! Virtual clock, network and disk under the same replica, with independent checkers.
+//! Virtual clock, network and disk under the same replica, with checkers of their own.
+//!
+//! A run takes [`Options`] and gives a [`Report`]. The validators are the machines of `replica`,
+//! unchanged; only what lies around them is made up: time is a number, messages wait in a queue in
+//! an order that the seed decides, disks lose what was not synced. What the validators did is judged
+//! by checkers that share no code with what they judge, and one hash goes over every message that
+//! arrived and everything that came out: the same options give the same report, bit for bit.
+//!
+//! This crate opens no file or socket, reads no clock and starts no thread. Its networks use keys
+//! that everybody knows.
+//!
+//! ```
+//! use simulator::Network;
+//! use simulator::Options;
+//!
+//! let options = Options { network: Network::Random, rounds: 8, seed: 3, ..Options::new(4) };
+//! let report = simulator::run(&options).expect("these options are sound");
+//! assert!(report.safety.is_ok(), "{}", report.safety);
+//! assert!(report.last_decided_round >= 8);
+//! assert_eq!(simulator::run(&options), Ok(report));
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod dag;
+mod error;
+mod load;
+mod options;
+mod report;
+mod schedule;
+mod trace;
+mod world;
+
+pub use dag::Dag;
+pub use error::SimulationError;
+pub use options::Faults;
+pub use options::Leaders;
+pub use options::Load;
+pub use options::Network;
+pub use options::Options;
+pub use options::ROUNDS_MAX;
+pub use options::UnknownName;
+pub use report::Latency;
+pub use report::Report;
+pub use report::Safety;
+pub use report::Transactions;
+
+/// Runs a network as the options say and judges what it did. A broken promise is no error: it
+/// stands in [`Report::safety`], beside the seed that shows it.
+///
+/// # Errors
+/// When the options make no network, or one that is not there yet.
+pub fn run(options: &Options) -> Result<Report, SimulationError> {
+    run_and_draw(options).map(|(report, _)| report)
+}
+
+/// As [`run`], and gives the DAG that came of it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_and_draw(options: &Options) -> Result<(Report, Dag), SimulationError> {
+    options.check()?;
+    Ok(world::World::new(options)?.run())
+}

@@ -1,0 +1,29 @@
+//! Why a run can not begin.
+
+use ledger::LedgerError;
+
+/// Why a run can not begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimulationError {
+    /// A number is outside what is allowed.
+    #[error("{what} is {actual}, allowed are {least} to {most}")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+        /// What was asked for.
+        actual: u64,
+        /// The least allowed.
+        least: u64,
+        /// The most allowed.
+        most: u64,
+    },
+    /// The schedule of messages is not there yet.
+    #[error("network {network} is not built yet; fifo, random and partition are")]
+    NetworkNotBuilt {
+        /// Which one.
+        network: crate::Network,
+    },
+    /// The genesis of the made-up network is refused: a fault of this crate.
+    #[error("the genesis is refused: {0}")]
+    Genesis(#[from] LedgerError),
+}
