@@ -1,0 +1,109 @@
+//! Restart and catch-up.
+
+use consensus::Leaders;
+
+use super::*;
+
+#[test]
+fn a_restart_goes_on_where_the_store_ends_and_signs_no_round_twice() {
+    let mut net = Net::new(4);
+    net.run_loaded(seconds(1));
+    for turn in 0..12 {
+        // Each time another one, at another moment between two syncs.
+        let own = turn % 4;
+        let before = net.status(own);
+        let stored = tables::own_newest(&net.nodes[usize::from(own)].store).unwrap().unwrap();
+        net.crash(own);
+        net.start(own);
+        let after = net.status(own);
+        assert!(after.own_round >= stored.round, "what was sent is known");
+        assert!(after.commit <= before.commit);
+        net.run_loaded(Span::from_millis(130 + 7 * u64::from(turn)));
+        net.check();
+    }
+    let rounds: Vec<_> = (0..4).map(|own| net.status(own).round.value()).collect();
+    assert!(rounds.iter().all(|round| *round > 100), "{rounds:?}");
+}
+
+#[test]
+fn a_restart_without_a_loss_is_equal_to_none() {
+    let mut net = Net::with(4, Leaders::Coin);
+    net.run_loaded(seconds(1));
+    store::Store::sync(&net.nodes[2].store).unwrap();
+    let before = net.status(2);
+    let again = Ordering::open(net.config(2), &net.nodes[2].store).unwrap();
+    let after = again.status(net.now);
+    let essence = |status: &OrderingStatus| {
+        let OrderingStatus { own_round, round, decided_round, gc_round, .. } = status;
+        (*own_round, *round, *decided_round, *gc_round, status.commit, status.commit_digest)
+    };
+    assert_eq!(essence(&after), essence(&before));
+    let (old, new) = (net.ordering(2).consensus(), again.consensus());
+    assert_eq!(new.next_round(), old.next_round());
+    assert_eq!(new.has_undecided_payload(), old.has_undecided_payload());
+    assert!(again.step.persist.is_empty(), "what was read is not written again");
+}
+
+#[test]
+fn all_may_lose_their_power_at_once() {
+    let mut net = Net::new(4);
+    net.run_loaded(seconds(1));
+    for _ in 0..3 {
+        let ordered = net.status(0).commit;
+        (0..4).for_each(|own| net.crash(own));
+        (0..4).for_each(|own| net.start(own));
+        net.run_loaded(seconds(1));
+        assert!(net.status(0).commit > ordered);
+        net.check();
+    }
+}
+
+#[test]
+fn who_was_down_for_long_catches_up_by_rounds_and_much_faster_than_the_rest_goes_on() {
+    let mut net = Net::new(4);
+    net.run_loaded(seconds(1));
+    net.crash(3);
+    net.run_loaded(seconds(6));
+    let gap = net.status(0).round.distance_from(Round::ZERO);
+    assert!(gap > 400, "{gap}");
+    net.start(3);
+    net.run_loaded(Span::from_millis(700));
+    let (own, other) = (net.status(3), net.status(0));
+    assert!(other.round.distance_from(own.round) < 5, "{own:?} {other:?}");
+    assert!(other.commit.distance_from(own.commit) < 20, "{own:?} {other:?}");
+    let asked = net.nodes[3].sent.iter();
+    let ranges = asked.filter(|(_, message)| matches!(message, Message::FetchRounds(_))).count();
+    assert!((2..60).contains(&ranges), "{ranges} requests");
+    net.run_loaded(seconds(1));
+    assert!(net.status(0).peers[3].state == PeerState::Live);
+    net.check();
+}
+
+#[test]
+fn catching_up_survives_a_peer_that_does_not_answer() {
+    let mut net = Net::new(4);
+    net.run_loaded(seconds(1));
+    net.crash(3);
+    net.run_loaded(seconds(4));
+    // The first two in turn do not serve rounds.
+    net.loss = |from, to, message| to == 3 && from < 2 && matches!(message, Message::Range(_));
+    net.start(3);
+    net.run_loaded(seconds(8));
+    let (own, other) = (net.status(3), net.status(0));
+    assert!(other.round.distance_from(own.round) < 5, "{own:?} {other:?}");
+    net.check();
+}
+
+#[test]
+fn a_partition_heals() {
+    let mut net = Net::new(4);
+    net.run_loaded(seconds(1));
+    let round = net.status(0).round;
+    net.loss = |from, to, _| (from < 2) != (to < 2);
+    net.run_loaded(seconds(3));
+    assert!(net.status(0).round.distance_from(round) < 3, "neither half has a quorum");
+    net.loss = |_, _, _| false;
+    net.run_loaded(seconds(3));
+    assert!(net.status(0).round.distance_from(round) > 50);
+    net.check();
+}
