@@ -65,7 +65,7 @@ pub(crate) fn genesis(genesis: &Genesis) -> Result<Changes, LedgerError> {
             payouts: payouts.next().unwrap_or_default(),
             sealed: Vec::new(),
         };
-        seal::append(&mut overlay, &mut state, contents)?;
+        seal::append(&mut overlay, &mut state, &contents)?;
     }
     Ok(overlay.finish(&state).0)
 }

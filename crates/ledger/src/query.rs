@@ -348,7 +348,7 @@ pub fn block_txids(
     let key = rows::page_key(height, page);
     let pages = read.scan(rows::BLOCK_TXIDS, &rows::height_key(height), &key, pages)?;
     let txids = pages.iter().flat_map(|(_, value)| value.chunks(32)).skip(offset).take(limit);
-    let txids = txids.map(|bytes| Txid::from_slice(bytes));
+    let txids = txids.map(Txid::from_slice);
     txids.collect::<Result<_, _>>().map_err(|_| rows::corrupt(rows::BLOCK_TXIDS))
 }
 

@@ -130,7 +130,7 @@ pub(crate) fn seal(
     let contents =
         Contents { commit: occasion.commit, time, payouts: payouts.into_iter().collect(), sealed };
     state.last_tick = occasion.timestamp;
-    let block = append(overlay, state, contents)?;
+    let block = append(overlay, state, &contents)?;
     let kind = EventKind::Block { height: block.height, hash: block.hash };
     overlay.add_event(state, occasion.commit, kind);
     Ok(Some(block))
@@ -189,7 +189,7 @@ fn pick(
 pub(crate) fn append(
     overlay: &mut Overlay<'_>,
     state: &mut State,
-    contents: Contents,
+    contents: &Contents,
 ) -> Result<SealedBlock, TableFault> {
     let wtxids: Vec<Wtxid> = contents.sealed.iter().map(|(_, row)| row.wtxid).collect();
     let coinbase = PreparedTransaction::new(coinbase(state, &contents.payouts, &wtxids));
@@ -209,7 +209,7 @@ pub(crate) fn append(
     let sizes = contents.sealed.iter().map(|(_, row)| row.size).sum::<u64>();
     let frame = frame_size(txids.len());
 
-    advance(state, &contents, &header);
+    advance(state, contents, &header);
     for (order, _) in &contents.sealed {
         if overlay.unsealed.remove(order).is_none() {
             overlay.changes.remove(rows::UNSEALED, rows::number_key(*order));

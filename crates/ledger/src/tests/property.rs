@@ -100,7 +100,7 @@ fn all_rows(tables: &MemoryTables) -> Vec<(String, Vec<u8>, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn every_order_gives_one_outcome_a_txid_and_keeps_the_supply(
@@ -179,4 +179,102 @@ fn check_totals(chain: &TestLedger) -> Result<(), TestCaseError> {
     let weight: u64 = waiting.iter().map(|entry| entry.weight).sum();
     prop_assert_eq!(weight, chain.ledger.backlog().weight);
     Ok(())
+}
+
+/// A transaction over real and made-up outputs whose every number is anything.
+fn wild(chain: &TestLedger, draw: &Wild) -> Transaction {
+    let inputs: Vec<OutPoint> = (0_u32..)
+        .zip(&draw.sequences)
+        .map(|(number, _)| OutPoint {
+            vout: draw.vout,
+            ..chain.allocation((number + draw.vout) % 4)
+        })
+        .collect();
+    let mut transaction = spend(&inputs, &draw.amounts);
+    transaction.version = bitcoin::transaction::Version(draw.version);
+    transaction.lock_time = bitcoin::absolute::LockTime::from_consensus(draw.lock_time);
+    for (input, sequence) in transaction.input.iter_mut().zip(&draw.sequences) {
+        input.sequence = bitcoin::Sequence(*sequence);
+        input.script_sig = draw.script.clone().into();
+        input.witness.push(&draw.script);
+    }
+    if let Some(output) = transaction.output.first_mut() {
+        output.script_pubkey = draw.script.clone().into();
+    }
+    transaction
+}
+
+#[derive(Clone, Debug)]
+struct Wild {
+    version: i32,
+    lock_time: u32,
+    vout: u32,
+    sequences: Vec<u32>,
+    amounts: Vec<u64>,
+    script: Vec<u8>,
+}
+
+fn wilds() -> impl Strategy<Value = Wild> {
+    let amount = prop_oneof![any::<u64>(), 0..50 * BITCOIN];
+    let draw = (
+        any::<i32>(),
+        prop_oneof![any::<u32>(), 0..200_u32],
+        prop_oneof![any::<u32>(), 0..2_u32],
+        prop::collection::vec(prop_oneof![any::<u32>(), 0..5_u32], 0..3),
+        prop::collection::vec(amount, 0..3),
+        prop::collection::vec(any::<u8>(), 0..40),
+    );
+    draw.prop_map(|(version, lock_time, vout, sequences, amounts, script)| Wild {
+        version,
+        lock_time,
+        vout,
+        sequences,
+        amounts,
+        script,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn nothing_in_a_payload_breaks_the_ledger(
+        draws in prop::collection::vec(wilds(), 1..12),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        junk in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut chain = ledger();
+        let before = supply(&chain.tables);
+        let mut items: Vec<Item> = draws.iter().map(|draw| item(&wild(&chain, draw))).collect();
+        for (position, flip) in flips {
+            let honest = spend(&[chain.allocation(0)], &[BITCOIN]);
+            let mut bytes = bitcoin::consensus::encode::serialize(&honest);
+            let position = position.index(bytes.len());
+            bytes[position] ^= flip;
+            items.push(Item::Transaction(bytes.into()));
+        }
+        items.push(Item::Transaction(junk.into()));
+        items.push(Item::DevelopmentTicks(2));
+        let batch = chain.batch(&items);
+        let checks = chain.ledger.script_checks(&chain.tables, &batch, &chain.cache).unwrap();
+        for check in checks {
+            check.run();
+        }
+        let applied = chain.commit_items(&items);
+        let told = applied.finals.len() + applied.rejected.len() + applied.skipped.len();
+        let silent = usize::try_from(applied.repeated + applied.ignored).unwrap();
+        prop_assert_eq!(told + silent + 1, items.len());
+        prop_assert_eq!(supply(&chain.tables), lost(&chain, before));
+    }
+}
+
+/// What is left of the supply when outputs that nobody can ever spend are taken away.
+fn lost(chain: &TestLedger, before: u64) -> u64 {
+    let txids = chain.tables.rows(rows::TRANSACTIONS).map(|(key, _)| key);
+    let outputs = txids.flat_map(|txid| {
+        let txid = bitcoin::hashes::Hash::from_slice(txid).unwrap();
+        query::transaction(&chain.tables, &txid).unwrap().unwrap().transaction.output
+    });
+    let lost = outputs.filter(|output| output.script_pubkey.as_bytes().first() == Some(&0x6a));
+    before - lost.map(|output| output.value.to_sat()).sum::<u64>()
 }
