@@ -146,11 +146,9 @@ fn otherwise_not_found(router: Router<Services>) -> Router<Services> {
 
 /// Gives a part its way of showing failures, those of a handler that panicked included.
 fn finished(router: Router<Services>, manner: Manner) -> Router<Services> {
-    router
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::map_response(move |response: Response| async move {
-            failure::show(manner, response)
-        }))
+    router.layer(CatchPanicLayer::custom(panicked)).layer(middleware::map_response(
+        move |response: Response| async move { failure::show(manner, response) },
+    ))
 }
 
 /// A panic in a handler is a fault of this program: the answer says so, the log says where.

@@ -112,7 +112,7 @@ impl Task {
             });
         }
         self.waiting.entry(waiter.txid).or_default().push(waiter.decided);
-        drop(waiter.registered.send(()));
+        let _ = waiter.registered.send(());
     }
 
     async fn follow(&mut self) {
@@ -132,7 +132,7 @@ impl Task {
             self.read_until = read_until;
             for txid in decided {
                 for waiter in self.waiting.remove(&txid).unwrap_or_default() {
-                    drop(waiter.send(()));
+                    let _ = waiter.send(());
                 }
             }
             if done || self.waiting.is_empty() {

@@ -1,0 +1,202 @@
+//! The routes over a real node: one validator that commits by itself.
+
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use axum::Router;
+use axum::body::Body;
+use axum::body::Bytes;
+use axum::http::Method;
+use axum::http::Request;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::header::RETRY_AFTER;
+use bitcoin::Address;
+use bitcoin::CompressedPublicKey;
+use bitcoin::KnownHrp;
+use bitcoin::NetworkKind;
+use bitcoin::PrivateKey;
+use bitcoin::key::Secp256k1;
+use bitcoin::secp256k1::SecretKey;
+use client::api::FaucetAnswer;
+use client::api::TicksAnswer;
+use client::api::TxState;
+use client::api::TxStatus;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use types::Genesis;
+use types::Span;
+use types::TimestampMs;
+use types::genesis::Allocation;
+use types::genesis::HexBytes;
+use types::test_utils::TestNetwork;
+
+use crate::Node;
+use crate::Running;
+use crate::config::tests::write_secret;
+use crate::config::tests::written;
+
+use super::router;
+
+mod development;
+mod events;
+mod hostile;
+mod pages;
+mod wallet;
+
+/// How many coins the faucet of the tests has.
+const FAUCET_COINS: usize = 8;
+const FAUCET_COIN_SAT: u64 = 100_000_000;
+
+/// A running node and its routes, called without a socket.
+struct Served {
+    running: Running,
+    router: Router,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    kind: String,
+    retry_after: Option<String>,
+    location: Option<String>,
+    body: Bytes,
+}
+
+impl Served {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Genesis)) -> Self {
+        let secret = SecretKey::from_slice(&[5; 32]).unwrap();
+        let faucet = PrivateKey::new(secret, NetworkKind::Test);
+        let public = CompressedPublicKey(secret.public_key(&Secp256k1::new()));
+        let script = Address::p2wpkh(&public, KnownHrp::Regtest).script_pubkey();
+        let network = TestNetwork::with(1, |genesis| {
+            // Blocks come when a test asks for them: the network begins now, and the interval is
+            // as long as it may be.
+            genesis.start_ms = now();
+            genesis.ledger.block_interval_ms = 7 * 86_400_000;
+            genesis.allocations = (0..FAUCET_COINS)
+                .map(|_| Allocation {
+                    script: HexBytes(script.to_bytes()),
+                    amount_sat: FAUCET_COIN_SAT,
+                })
+                .collect();
+            change(genesis);
+        });
+        let (folder, mut config) = written(&network, |_| {});
+        config.network.listen = "127.0.0.1:0".parse().unwrap();
+        config.network.peers.clear();
+        config.http = None;
+        if network.genesis.development {
+            let file = folder.path().join("faucet.wif");
+            write_secret(&file, &faucet.to_wif());
+            config.development = Some(crate::config::DevelopmentConfig {
+                faucet_key_file: Some(file),
+                ..crate::config::DevelopmentConfig::default()
+            });
+        }
+        let mut checked = config.check().unwrap();
+        checked.min_round_interval = Span::ZERO;
+        checked.idle_interval = Span::from_millis(20);
+        let running = Node::start(checked).await.unwrap();
+        let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let router = router(running.handle().clone(), &shutdown, &mut tasks);
+        Self { running, router, shutdown, tasks, _folder: folder }
+    }
+
+    async fn stop(mut self) {
+        self.shutdown.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        self.running.stop().await.unwrap();
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let header = |name| {
+            let value: Option<&axum::http::HeaderValue> = response.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (kind, retry_after) = (header(CONTENT_TYPE).unwrap_or_default(), header(RETRY_AFTER));
+        let location = header(axum::http::header::LOCATION);
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 64 << 20).await.unwrap();
+        Answer { status, kind, retry_after, location, body }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::builder().uri(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(Method::POST).uri(path);
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, path: &str) -> T {
+        self.get(path).await.json()
+    }
+
+    async fn pay(&self, address: &Address, amount_sat: u64) -> bitcoin::Txid {
+        let body = serde_json::json!({ "address": address, "amount_sat": amount_sat });
+        let answer = self.post("/v1/faucet", body.to_string()).await;
+        answer.json::<FaucetAnswer>().txid
+    }
+
+    async fn tick(&self, count: u16) -> u32 {
+        let body = serde_json::json!({ "count": count });
+        let answer = self.post("/v1/dev/ticks", body.to_string()).await;
+        answer.json::<TicksAnswer>().height.value()
+    }
+
+    /// Follows the node until the transaction is final.
+    async fn wait_final(&self, txid: bitcoin::Txid) -> TxStatus {
+        let mut events = self.running.handle().events();
+        let found = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                events.borrow_and_update();
+                let status: TxStatus = self.json(&format!("/v1/tx/{txid}")).await;
+                if status.status == TxState::Final {
+                    return status;
+                }
+                events.changed().await.unwrap();
+            }
+        });
+        found.await.unwrap()
+    }
+}
+
+impl Answer {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn json<T: DeserializeOwned>(&self) -> T {
+        assert!(self.status.is_success(), "{}: {}", self.status, self.text());
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+fn now() -> TimestampMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    TimestampMs::new(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// An address that nobody else uses.
+fn address(number: u8) -> Address {
+    let secret = SecretKey::from_slice(&[number; 32]).unwrap();
+    let public = CompressedPublicKey(secret.public_key(&Secp256k1::new()));
+    Address::p2wpkh(&public, KnownHrp::Regtest)
+}

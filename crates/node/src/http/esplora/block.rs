@@ -132,9 +132,7 @@ pub(crate) async fn hash_at(
         .await
 }
 
-pub(crate) async fn newest(
-    State(services): State<Services>,
-) -> Result<Json<Vec<Block>>, Failure> {
+pub(crate) async fn newest(State(services): State<Services>) -> Result<Json<Vec<Block>>, Failure> {
     services.read(|view| page(view, view.summary()?.tip.height)).await
 }
 
@@ -179,9 +177,7 @@ async fn with_block<T: Send + 'static>(
     work: impl FnOnce(&View, &BlockRecord) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let hash = parse::block_hash(&hash)?;
-    services
-        .read(move |view| work(view, &view.block_by_hash(&hash)?.ok_or_else(not_found)?))
-        .await
+    services.read(move |view| work(view, &view.block_by_hash(&hash)?.ok_or_else(not_found)?)).await
 }
 
 fn not_found() -> Failure {

@@ -51,9 +51,7 @@ pub(crate) async fn stats(State(services): State<Services>) -> Result<Json<Mempo
 }
 
 pub(crate) async fn txids(State(services): State<Services>) -> Result<Json<Vec<Txid>>, Failure> {
-    services
-        .read(|view| Ok(Json(waiting(view)?.into_iter().map(|one| one.txid).collect())))
-        .await
+    services.read(|view| Ok(Json(waiting(view)?.into_iter().map(|one| one.txid).collect()))).await
 }
 
 pub(crate) async fn recent(

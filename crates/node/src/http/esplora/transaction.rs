@@ -59,9 +59,8 @@ pub(crate) async fn status(
     Segments(txid): Segments<String>,
 ) -> Result<Json<Status>, Failure> {
     let txid = parse::txid(&txid)?;
-    let status = services
-        .read(move |view| Ok(view.find(&txid)?.map(|found| found.place.status())))
-        .await?;
+    let status =
+        services.read(move |view| Ok(view.find(&txid)?.map(|found| found.place.status()))).await?;
     Ok(Json(status.unwrap_or_default()))
 }
 
@@ -93,11 +92,10 @@ pub(crate) async fn merkle_block(
             let block = view.block(place.height)?.ok_or_else(Failure::internal)?;
             let count = usize::try_from(block.transactions).unwrap_or(usize::MAX);
             let txids = query::block_txids(view.tables(), place.height, 0, count)?;
-            let proof = MerkleBlock::from_header_txids_with_predicate(
-                &block.header,
-                &txids,
-                |candidate| *candidate == txid,
-            );
+            let proof =
+                MerkleBlock::from_header_txids_with_predicate(&block.header, &txids, |candidate| {
+                    *candidate == txid
+                });
             Ok(encode::serialize_hex(&proof))
         })
         .await

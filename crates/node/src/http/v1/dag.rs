@@ -48,10 +48,7 @@ struct LeaderOf {
     leads: bool,
 }
 
-pub(crate) async fn get(
-    State(services): State<Services>,
-    uri: Uri,
-) -> Result<Json<Dag>, Failure> {
+pub(crate) async fn get(State(services): State<Services>, uri: Uri) -> Result<Json<Dag>, Failure> {
     let query: DagQuery = parse::query(&uri)?;
     let status = services.handle().status();
     let from = query.from.unwrap_or_else(|| status.round.saturating_sub(ROUNDS_MAX - 1));
@@ -114,9 +111,8 @@ fn vertices(
 }
 
 fn decode(bytes: &Bytes) -> Result<Unverified, TableFault> {
-    Unverified::decode(bytes).map_err(|error| TableFault {
-        reason: format!("a stored vertex does not decode: {error}"),
-    })
+    Unverified::decode(bytes)
+        .map_err(|error| TableFault { reason: format!("a stored vertex does not decode: {error}") })
 }
 
 /// The commits that ordered vertices of the window: commits ascend by their leaders' rounds, and a
@@ -141,12 +137,7 @@ fn ordered(
     Ok(ordered)
 }
 
-fn note(
-    ordered: &mut BTreeMap<VertexRef, LeaderOf>,
-    commit: &Commit,
-    from: Round,
-    until: Round,
-) {
+fn note(ordered: &mut BTreeMap<VertexRef, LeaderOf>, commit: &Commit, from: Round, until: Round) {
     for vertex in &commit.vertices {
         if (from..until).contains(&vertex.round) {
             let leads = *vertex == commit.leader;

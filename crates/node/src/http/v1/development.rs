@@ -66,9 +66,8 @@ pub(crate) async fn ticks(
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], hint: &'static str) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        Failure::malformed(format!("the body can not be read: {error}"), hint)
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::malformed(format!("the body can not be read: {error}"), hint))
 }
 
 /// A page of another site must not spend this network's money or time from its reader's browser.

@@ -151,7 +151,8 @@ fn page(view: &View, after: u64, filter: Filter) -> Result<Page, TableFault> {
 }
 
 fn message(event: &Event) -> Option<Message> {
-    let message = Message::default().id(event.sequence.to_string()).event(event.kind.name().as_str());
+    let message =
+        Message::default().id(event.sequence.to_string()).event(event.kind.name().as_str());
     message.json_data(event).ok()
 }
 

@@ -27,9 +27,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
         let (state, behind_rounds) = match peer.state {
             PeerState::Own | PeerState::Live => (ValidatorState::Live, 0),
             PeerState::Behind { rounds } => (ValidatorState::Behind, rounds),
-            PeerState::Silent => {
-                (ValidatorState::Silent, now.round.distance_from(peer.round))
-            }
+            PeerState::Silent => (ValidatorState::Silent, now.round.distance_from(peer.round)),
         };
         ValidatorStatus {
             index: peer.author,

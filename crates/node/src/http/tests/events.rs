@@ -1,0 +1,106 @@
+//! The event log as a stream: replay, follow, resume, filter.
+
+use axum::response::Response;
+use client::api::Event;
+use client::api::EventKind;
+use futures_util::StreamExt as _;
+use ledger::ScriptHash;
+
+use super::*;
+
+/// Reads a stream until it has `count` events.
+async fn read(response: Response, count: usize) -> Vec<Event> {
+    let mut stream = response.into_body().into_data_stream();
+    let mut text = String::new();
+    let events = async {
+        loop {
+            let events: Vec<Event> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("data: "))
+                .map(|data| serde_json::from_str(data).unwrap())
+                .collect();
+            if events.len() >= count {
+                return events;
+            }
+            let bytes = stream.next().await.unwrap().unwrap();
+            text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), events).await.unwrap()
+}
+
+async fn open(served: &Served, path: &str, last: Option<u64>) -> Response {
+    let mut request = Request::builder().uri(path);
+    if let Some(last) = last {
+        request = request.header("last-event-id", last.to_string());
+    }
+    let response =
+        served.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+    response
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_replays_follows_and_resumes_without_a_gap() {
+    let served = Served::start().await;
+    // The stream is open before anything happens, and follows.
+    let live = open(&served, "/v1/events?after=0&kind=outcome", None).await;
+    let mut paid = Vec::new();
+    for number in 30..33 {
+        paid.push(served.pay(&address(number), 20_000).await);
+    }
+    let seen = read(live, 3).await;
+    for event in &seen {
+        assert!(matches!(&event.kind, EventKind::Outcome { txid, .. } if paid.contains(txid)));
+    }
+    // Later, everything is replayed the same, and resumes behind any event.
+    let all = read(open(&served, "/v1/events", None).await, 3).await;
+    assert!(all.windows(2).all(|pair| pair[1].sequence == pair[0].sequence + 1), "{all:?}");
+    assert_eq!(all[0].sequence, 1);
+    let rest = read(open(&served, "/v1/events?after=0", Some(1)).await, 2).await;
+    assert_eq!(rest[0], all[1]);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_narrow_what_is_sent() {
+    let served = Served::start().await;
+    let first = served.pay(&address(40), 20_000).await;
+    let second = served.pay(&address(41), 20_000).await;
+    served.wait_final(first).await;
+    served.wait_final(second).await;
+    let height = served.tick(1).await;
+    let script = ScriptHash::of(&address(41).script_pubkey());
+    for path in [format!("/v1/events?scripthash={script}"), format!("/v1/events?txid={second}")] {
+        let seen = read(open(&served, &path, None).await, 1).await;
+        assert!(matches!(&seen[0].kind, EventKind::Outcome { txid, .. } if *txid == second));
+    }
+    let blocks = open(&served, "/v1/events?kind=block", None).await;
+    let block = read(blocks, 1).await.pop().unwrap();
+    let EventKind::Block { height: at, transactions, .. } = block.kind else { panic!("{block:?}") };
+    assert_eq!((at.value(), transactions), (height, 3));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_when_the_node_stops() {
+    let served = Served::start().await;
+    let response = open(&served, "/v1/events?after=1000000", None).await;
+    served.shutdown.cancel();
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20);
+    assert!(tokio::time::timeout(Duration::from_secs(10), body).await.unwrap().is_ok());
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_waits_for_its_outcome_or_says_that_it_is_pending() {
+    let served = Served::start().await;
+    let txid = served.pay(&address(42), 20_000).await;
+    served.wait_final(txid).await;
+    let hex = served.get(&format!("/api/tx/{txid}/hex")).await.text().to_owned();
+    let answer = served.post("/v1/tx?wait=final&timeout_ms=1", hex).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.json::<TxStatus>().status, TxState::Final);
+    served.stop().await;
+}
