@@ -8,6 +8,7 @@ mod faucet;
 mod genesis;
 mod keys;
 mod node;
+mod simulate;
 mod status;
 mod tx;
 
@@ -53,6 +54,7 @@ enum Command {
     Node(node::Arguments),
     Keys(keys::Arguments),
     Genesis(genesis::Arguments),
+    Simulate(simulate::Arguments),
     Bench(bench::Arguments),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -92,6 +94,7 @@ impl Cli {
             Command::Node(arguments) => arguments.run(),
             Command::Keys(arguments) => arguments.run(),
             Command::Genesis(arguments) => arguments.run(),
+            Command::Simulate(arguments) => arguments.run(),
             Command::Bench(arguments) => arguments.run(),
             Command::Completions(arguments) => arguments.run(),
             Command::Man(arguments) => arguments.run(),

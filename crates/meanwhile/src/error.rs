@@ -40,6 +40,12 @@ pub(crate) enum Failure {
     /// A transaction lost against another one.
     #[error("transaction {txid} is rejected: {winner} spent its input first")]
     Rejected { txid: bitcoin::Txid, winner: String },
+    /// A simulation can not be run.
+    #[error("no such simulation: {0}")]
+    Simulation(#[from] simulator::SimulationError),
+    /// A simulation showed that something is wrong.
+    #[error("a promise was broken in {count} runs")]
+    Violations { count: usize },
     /// A key is refused.
     #[error("a key is refused: {0}")]
     Key(#[from] types::KeyError),
@@ -96,6 +102,10 @@ impl Failure {
                 "It is kept. Choose another folder, or move it away yourself.".to_owned()
             }
             Self::Config(_) | Self::Node(_) => return None,
+            Self::Simulation(_) => "See `meanwhile simulate --help` for what there is.".to_owned(),
+            Self::Violations { .. } => {
+                "Please report it with the command that replays it and the version.".to_owned()
+            }
             Self::Client(client::ClientError::Unreachable { .. }) => {
                 "Start one with `meanwhile devnet`, or name another with `--url` or MEANWHILE_URL."
                     .to_owned()

@@ -107,9 +107,11 @@ fn keys_become_a_genesis_that_a_node_takes() {
     let config = text(&run(&["node", "example-config"]).stdout)
         .replace("\"genesis.json\"", "\"net/genesis.json\"")
         .replace("\"secrets\"", "\"keys\"");
-    let config: String =
-        config.lines().filter(|line| !line.contains(":700") || line.contains("listen"))
-            .map(|line| format!("{line}\n")).collect();
+    let config: String = config
+        .lines()
+        .filter(|line| !line.contains(":700") || line.contains("listen"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     fs::write(at("node.toml"), config).unwrap();
     let output = run(&["node", "check", "--config", &at("node.toml")]);
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -14,6 +14,7 @@ use node::config::NetworkConfig;
 use node::config::PacingConfig;
 use node::config::ValidatorConfig;
 use node::keys::COIN_FILE;
+use replica::ordering::PROPOSAL_ROOM;
 use replica::ordering::Room;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -22,10 +23,7 @@ use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
 use types::Commit;
 use types::CommitIndex;
-use types::ITEMS_MAX;
 use types::Item;
-use types::PAYLOAD_BYTES_MAX;
-use types::Payload;
 use types::Round;
 use types::Verified;
 use types::Vertex;
@@ -143,7 +141,6 @@ impl Driver {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let source = Source::new(&plan, node.author());
-        let room = Room { bytes: PAYLOAD_BYTES_MAX - Payload::OVERHEAD, items: ITEMS_MAX };
         let seen = Seen {
             latencies: Latencies::new(),
             committed: 0,
@@ -154,7 +151,7 @@ impl Driver {
             missed: 0,
             offered_before: 0,
         };
-        Self { node, source, room, plan, began, stop, seen }
+        Self { node, source, room: PROPOSAL_ROOM, plan, began, stop, seen }
     }
 
     async fn run(mut self) -> Result<Share, Failure> {

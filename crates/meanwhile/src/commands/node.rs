@@ -1,6 +1,7 @@
 //! `meanwhile node`: one validator.
 
 use std::io;
+use std::io::IsTerminal as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -139,5 +140,9 @@ fn log_to_stderr() {
         output::say(&format!("{LOG_VARIABLE} is ignored: {error}"));
         EnvFilter::new(LOG_DEFAULT)
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
 }

@@ -39,8 +39,12 @@ impl Arguments {
 }
 
 fn render(status: &Status) -> String {
+    // A node that does not tell when it heard of others has no column for it.
+    let is_heard = status.validators.iter().any(|validator| validator.last_seen_ms.is_some());
+    let mut head = vec!["validator", "name", "state", "round", "commit"];
+    head.extend(is_heard.then_some("heard"));
     let rows: Vec<Vec<String>> = status.validators.iter().map(row).collect();
-    let table = output::table(&["validator", "name", "state", "round", "commit", "heard"], &rows);
+    let table = output::table(&head, &rows);
     let kind = if status.development { ", for development" } else { "" };
     format!(
         "network {} ({}{kind})\nround {}  commit {}  height {}  lag {} commits\n\n{table}",

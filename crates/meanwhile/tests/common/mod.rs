@@ -144,13 +144,8 @@ impl Devnet {
 
     /// Starts a validator again.
     pub fn restart(&self, index: u16) {
-        let output = run(&[
-            "devnet",
-            "restart",
-            &index.to_string(),
-            "--dir",
-            self.dir().to_str().unwrap(),
-        ]);
+        let output =
+            run(&["devnet", "restart", &index.to_string(), "--dir", self.dir().to_str().unwrap()]);
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
@@ -276,7 +271,8 @@ async fn events_until_block(client: &Client, wanted: u32) -> Vec<Event> {
     events
 }
 
-/// Asks until an answer is right, or patience ends. For what has no event of its own.
+/// Asks again and again until an answer is right, or patience ends: only for what tells of itself
+/// by no event, such as another program's process.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -284,7 +280,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
             return found;
         }
         assert!(Instant::now() < deadline, "{what} did not come in time");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

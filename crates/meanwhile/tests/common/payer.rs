@@ -55,8 +55,8 @@ impl Payer {
 
     /// The next payment, which spends the one before.
     pub fn pay(&mut self) -> Transaction {
-        let script = ScriptBuf::new_p2wpkh(&self.public.wpubkey_hash());
         let value = self.value.checked_sub(FEE).unwrap();
+        let script = ScriptBuf::new_p2wpkh(&self.public.wpubkey_hash());
         let mut transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -66,24 +66,35 @@ impl Payer {
                 sequence: Sequence::MAX,
                 witness: Witness::new(),
             }],
-            output: vec![TxOut { value, script_pubkey: script.clone() }],
+            output: vec![TxOut { value, script_pubkey: script }],
         };
-        let digest = SighashCache::new(&transaction)
-            .p2wpkh_signature_hash(0, &script, self.value, EcdsaSighashType::All)
-            .unwrap();
-        let message = Message::from(digest);
-        let signature = bitcoin::ecdsa::Signature {
-            signature: self.secp.sign_ecdsa(&message, &self.secret),
-            sighash_type: EcdsaSighashType::All,
-        };
-        transaction.input[0].witness = Witness::p2wpkh(&signature, &self.public.0);
+        self.sign(&mut transaction, self.value);
         self.coin = OutPoint { txid: transaction.compute_txid(), vout: 0 };
         self.value = value;
         transaction
     }
 
+    /// Turns a copy of the last payment into another one that spends the same coin.
+    pub fn pay_again(&self, transaction: &mut Transaction) {
+        let spent = transaction.output[0].value + FEE;
+        transaction.output[0].value -= Amount::from_sat(100);
+        self.sign(transaction, spent);
+    }
+
     /// The payment that the next one spends.
     pub const fn last(&self) -> Txid {
         self.coin.txid
+    }
+
+    fn sign(&self, transaction: &mut Transaction, spent: Amount) {
+        let script = ScriptBuf::new_p2wpkh(&self.public.wpubkey_hash());
+        let digest = SighashCache::new(&*transaction)
+            .p2wpkh_signature_hash(0, &script, spent, EcdsaSighashType::All)
+            .unwrap();
+        let signature = bitcoin::ecdsa::Signature {
+            signature: self.secp.sign_ecdsa(&Message::from(digest), &self.secret),
+            sighash_type: EcdsaSighashType::All,
+        };
+        transaction.input[0].witness = Witness::p2wpkh(&signature, &self.public.0);
     }
 }

@@ -1,0 +1,289 @@
+//! `meanwhile simulate`: the same validators under a made-up clock, network and disk.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+
+use clap::Args;
+use simulator::Faults;
+use simulator::Leaders;
+use simulator::Load;
+use simulator::Network;
+use simulator::Options;
+use simulator::Report;
+use simulator::SimulationError;
+
+use crate::error::Failure;
+use crate::files;
+use crate::output;
+use crate::output::Progress;
+
+/// Simulate a network: a seed decides everything, and replays it
+///
+/// The validators are the real machines; clock, network and disks are made up. Checkers of their
+/// own judge what they did. Exit code 1 when a promise was broken.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  meanwhile simulate --validators 7 --network random --seed 42\n  \
+                  meanwhile simulate --validators 4 --network partition --faults crash --seeds 200 \
+                  --json"
+)]
+pub(crate) struct Arguments {
+    /// How many validators
+    #[arg(long, default_value_t = 4)]
+    validators: u16,
+    /// Run until every honest validator has decided all slots up to this round
+    #[arg(long, default_value_t = 40)]
+    rounds: u64,
+    /// Decides everything that is left to chance
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Rounds from a leader to its decision: 4 or 5
+    #[arg(long, default_value_t = 5)]
+    wave: u64,
+    /// Leader slots a round [default: 2, or 1 when there is one validator]
+    #[arg(long)]
+    slots: Option<u16>,
+    /// Who names the leaders: coin, or round-robin for comparison
+    #[arg(long, default_value_t = Leaders::Coin)]
+    leaders: Leaders,
+    /// How messages travel: fifo, random, partition
+    #[arg(long, default_value_t = Network::Random)]
+    network: Network,
+    /// What breaks: none, crash, silent
+    #[arg(long, default_value_t = Faults::None)]
+    faults: Faults,
+    /// What clients do: off, transactions
+    #[arg(long, default_value_t = Load::Transactions)]
+    load: Load,
+    /// Run this many seeds, from --seed on, on all cores
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Write the graph of vertices into a file: text, or Graphviz when it ends in .dot
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    dump_dag: Option<PathBuf>,
+    /// Print JSON, one line a seed
+    #[arg(long)]
+    json: bool,
+}
+
+/// What all seeds came to.
+#[derive(Debug, Default)]
+struct Summary {
+    runs: u64,
+    commits: u64,
+    gap_max: u64,
+    leader: Spread,
+    vertex: Spread,
+    violations: Vec<(u64, String)>,
+}
+
+/// The mean of means, and the extremes.
+#[derive(Debug, Default)]
+struct Spread {
+    sum: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Arguments {
+    /// Runs and prints.
+    ///
+    /// # Errors
+    /// When the options make no network or a promise was broken.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(path) = &self.dump_dag {
+            let (report, dag) = simulator::run_and_draw(&self.options(self.seed))?;
+            let is_graph = path.extension().is_some_and(|extension| extension == "dot");
+            files::write(path, &if is_graph { dag.to_dot() } else { dag.to_string() })?;
+            let mut summary = Summary::default();
+            self.note(&report, &mut summary)?;
+            return self.conclude(&summary);
+        }
+        self.run_seeds()
+    }
+
+    fn options(&self, seed: u64) -> Options {
+        let defaults = Options::new(self.validators);
+        Options {
+            validators: self.validators,
+            rounds: self.rounds,
+            seed,
+            wave: self.wave,
+            slots: self.slots.unwrap_or(defaults.slots),
+            leaders: self.leaders,
+            network: self.network,
+            faults: self.faults,
+            load: self.load,
+        }
+    }
+
+    /// Runs the seeds side by side and prints them in their order.
+    fn run_seeds(&self) -> Result<(), Failure> {
+        let end = self.seed.saturating_add(self.seeds);
+        let next = AtomicU64::new(self.seed);
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        // Each worker is at most two reports ahead of the printing.
+        let (sender, receiver) = mpsc::sync_channel(2 * workers);
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                let sender = sender.clone();
+                let next = &next;
+                scope.spawn(move || {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        // A receiver that is gone has met an error and waits for nothing more.
+                        if seed >= end || sender.send(run_one(self.options(seed))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            self.collect(receiver)
+        })
+    }
+
+    fn collect(
+        &self,
+        receiver: mpsc::Receiver<(u64, Result<Report, SimulationError>)>,
+    ) -> Result<(), Failure> {
+        let mut summary = Summary::default();
+        let mut early = BTreeMap::new();
+        let mut progress = (!self.json).then(|| Progress::new("seeds run", self.seeds));
+        let mut wanted = self.seed;
+        for (seed, report) in receiver {
+            early.insert(seed, report?);
+            while let Some(report) = early.remove(&wanted) {
+                wanted += 1;
+                self.note(&report, &mut summary)?;
+                if let Some(progress) = &mut progress {
+                    progress.at(summary.runs, "");
+                }
+            }
+        }
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        self.conclude(&summary)
+    }
+
+    fn note(&self, report: &Report, summary: &mut Summary) -> Result<(), Failure> {
+        summary.note(report);
+        if self.json {
+            output::json(report)?;
+        } else if self.seeds == 1 {
+            output::line(&render(report))?;
+        }
+        Ok(())
+    }
+
+    fn conclude(&self, summary: &Summary) -> Result<(), Failure> {
+        if !self.json && self.seeds > 1 {
+            output::line(&summary.render())?;
+        }
+        for (seed, what) in &summary.violations {
+            output::say(&format!("seed {seed}: {what}\nreplay it: {}", self.replay(*seed)));
+        }
+        if summary.violations.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Violations { count: summary.violations.len() })
+    }
+
+    /// The command that runs one of the seeds again.
+    fn replay(&self, seed: u64) -> String {
+        let options = self.options(seed);
+        format!(
+            "meanwhile simulate --validators {} --rounds {} --seed {seed} --wave {} --slots {} \
+             --leaders {} --network {} --faults {} --load {} --dump-dag dag.txt",
+            options.validators,
+            options.rounds,
+            options.wave,
+            options.slots,
+            options.leaders,
+            options.network,
+            options.faults,
+            options.load
+        )
+    }
+}
+
+fn run_one(options: Options) -> (u64, Result<Report, SimulationError>) {
+    (options.seed, simulator::run(&options))
+}
+
+impl Summary {
+    fn note(&mut self, report: &Report) {
+        self.runs += 1;
+        self.commits += report.commits;
+        self.gap_max = self.gap_max.max(report.undecided_gap_max);
+        self.leader.note(report.leader_latency.mean);
+        self.vertex.note(report.vertex_latency.mean);
+        if !report.safety.is_ok() {
+            self.violations.push((report.seed, report.safety.to_string()));
+        }
+    }
+
+    fn render(&self) -> String {
+        let rows = [
+            ("seeds", self.runs.to_string()),
+            ("promises broken", self.violations.len().to_string()),
+            ("commits", self.commits.to_string()),
+            ("undecided at most", format!("{} rounds", self.gap_max)),
+            ("leaders committed after", self.leader.render(self.runs)),
+            ("vertices ordered after", self.vertex.render(self.runs)),
+        ];
+        rows.map(|(name, value)| format!("{name:<24} {value}")).join("\n")
+    }
+}
+
+impl Spread {
+    fn note(&mut self, value: f64) {
+        self.least = if self.sum > 0.0 { self.least.min(value) } else { value };
+        self.most = self.most.max(value);
+        self.sum += value;
+    }
+
+    fn render(&self, count: u64) -> String {
+        let mean = self.sum / crate::bench::load::to_f64(count.max(1));
+        format!("{mean:.2} message delays ({:.2} to {:.2} by seed)", self.least, self.most)
+    }
+}
+
+fn render(report: &Report) -> String {
+    let latency = |latency: &simulator::Latency| {
+        format!(
+            "{:.2} message delays on average, p50 {:.2}, p90 {:.2} ({} measured)",
+            latency.mean, latency.p50, latency.p90, latency.count
+        )
+    };
+    let transactions = &report.transactions;
+    let rows = [
+        ("seed", report.seed.to_string()),
+        ("promises", report.safety.to_string()),
+        ("rounds", format!("{} asked for, {} built", report.rounds, report.last_round)),
+        ("decided up to round", report.last_decided_round.to_string()),
+        ("undecided at most", format!("{} rounds", report.undecided_gap_max)),
+        ("commits", report.commits.to_string()),
+        ("leaders committed after", latency(&report.leader_latency)),
+        ("vertices ordered after", latency(&report.vertex_latency)),
+        (
+            "transactions",
+            format!(
+                "{} submitted, {} accepted, {} final, {} rejected",
+                transactions.submitted,
+                transactions.accepted,
+                transactions.finals,
+                transactions.rejected
+            ),
+        ),
+        ("crashes", report.crashes.to_string()),
+        ("order digest", report.order_digest.to_string()),
+        ("trace digest", report.trace_digest.to_string()),
+    ];
+    rows.map(|(name, value)| format!("{name:<24} {value}")).join("\n")
+}

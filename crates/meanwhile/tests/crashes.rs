@@ -1,0 +1,215 @@
+//! Processes are killed under load, as a power cut would: the network goes on, what was
+//! acknowledged becomes final, nobody ever contradicts himself.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use bitcoin::Txid;
+use client::Client;
+use client::api::TxState;
+use common::Devnet;
+use common::PATIENCE;
+use common::payer::Payer;
+use common::store_paths;
+use common::stores::Vertices;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How often all validators are killed; more for a long run.
+const KILLS_VARIABLE: &str = "MEANWHILE_TEST_KILLS";
+const KILLS_DEFAULT: usize = 2;
+const PAYERS: u8 = 6;
+
+/// People who pay all the time, each at a validator of his own choice.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Txid>>>,
+    finals: watch::Sender<usize>,
+    tasks: JoinSet<()>,
+}
+
+impl Load {
+    async fn start(devnet: &Devnet) -> Self {
+        let mut load = Self {
+            stop: Arc::default(),
+            acknowledged: Arc::default(),
+            finals: watch::Sender::new(0),
+            tasks: JoinSet::new(),
+        };
+        for number in 1..=PAYERS {
+            let index = u16::from(number) % devnet.validators();
+            let payer = Payer::funded(&devnet.client(index), number).await;
+            let clients = devnet.clients();
+            let (stop, acknowledged) = (Arc::clone(&load.stop), Arc::clone(&load.acknowledged));
+            let finals = load.finals.clone();
+            load.tasks.spawn(pay(payer, clients, usize::from(index), stop, acknowledged, finals));
+        }
+        load
+    }
+
+    /// Waits until so many more payments are final.
+    async fn progress(&self, payments: usize) {
+        let wanted = *self.finals.borrow() + payments;
+        let mut finals = self.finals.subscribe();
+        let wait = finals.wait_for(|finals| *finals >= wanted);
+        tokio::time::timeout(PATIENCE, wait).await.expect("payments go on").unwrap();
+    }
+
+    /// Ends the load and gives what was acknowledged.
+    async fn stop(mut self) -> Vec<Txid> {
+        self.stop.store(true, Ordering::SeqCst);
+        while let Some(result) = self.tasks.join_next().await {
+            result.unwrap();
+        }
+        let acknowledged = self.acknowledged.lock().unwrap();
+        acknowledged.clone()
+    }
+}
+
+/// Pays until told to stop. A node that is gone is asked again, and then its neighbour: handing a
+/// transaction over twice is harmless.
+async fn pay(
+    mut payer: Payer,
+    clients: Vec<Client>,
+    mut at: usize,
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Txid>>>,
+    finals: watch::Sender<usize>,
+) {
+    while !stop.load(Ordering::SeqCst) {
+        let payment = payer.pay();
+        let txid = payment.compute_txid();
+        loop {
+            match clients[at].submit(&payment).await {
+                Ok(_) => break,
+                // A neighbour may not have applied the parent yet: that passes as well.
+                Err(_) => at = (at + 1) % clients.len(),
+            }
+            tokio::task::yield_now().await;
+        }
+        acknowledged.lock().unwrap().push(txid);
+        // The outcome may be told by a node that comes back only later.
+        loop {
+            match clients[at].submit_and_wait(&payment, PATIENCE).await {
+                Ok(outcome) => {
+                    assert_eq!(outcome.status, TxState::Final, "{txid}: {outcome:?}");
+                    break;
+                }
+                Err(_) => at = (at + 1) % clients.len(),
+            }
+        }
+        finals.send_modify(|finals| *finals += 1);
+    }
+}
+
+async fn assert_all_final(clients: &[Client], acknowledged: &[Txid]) {
+    for client in clients {
+        for txid in acknowledged {
+            let status = client.tx_status(txid).await.unwrap();
+            assert_eq!(status.status, TxState::Final, "{txid} was acknowledged: {status:?}");
+        }
+    }
+}
+
+async fn wait_ready(client: &Client) {
+    // The event log answers as soon as the node serves; the client waits for that by itself.
+    common::events_until(client, 1).await;
+}
+
+#[test]
+fn a_killed_validator_is_missed_by_nobody_and_catches_up() {
+    let devnet = Devnet::start();
+    let runtime = Runtime::new().unwrap();
+    let clients = devnet.clients();
+    let acknowledged = runtime.block_on(async {
+        let load = Load::start(&devnet).await;
+        load.progress(30).await;
+        devnet.kill(3);
+        load.progress(60).await;
+        devnet.restart(3);
+        wait_ready(&clients[3]).await;
+        load.progress(30).await;
+        let acknowledged = load.stop().await;
+        common::assert_same_history(&clients).await;
+        assert_all_final(&clients, &acknowledged).await;
+        acknowledged
+    });
+    println!("{} payments acknowledged, all final", acknowledged.len());
+    let folder = devnet.stop();
+    let vertices = Vertices::read(&store_paths(folder.path(), 4));
+    vertices.assert_no_conflict();
+    assert!(vertices.of(3) > 0);
+}
+
+#[test]
+fn the_chain_resumes_after_all_validators_were_killed_at_once() {
+    let kills = std::env::var(KILLS_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let kills: usize = kills.unwrap_or(KILLS_DEFAULT);
+    let devnet = Devnet::start();
+    let runtime = Runtime::new().unwrap();
+    let clients = devnet.clients();
+    let acknowledged = runtime.block_on(async {
+        let load = Load::start(&devnet).await;
+        for _ in 0..kills {
+            load.progress(20).await;
+            devnet.kill_all();
+            for index in 0..devnet.validators() {
+                devnet.restart(index);
+            }
+            for client in &clients {
+                wait_ready(client).await;
+            }
+        }
+        load.progress(20).await;
+        let acknowledged = load.stop().await;
+        common::assert_same_history(&clients).await;
+        assert_all_final(&clients, &acknowledged).await;
+        acknowledged
+    });
+    println!("{kills} kills, {} payments acknowledged, all final", acknowledged.len());
+    let folder = devnet.stop();
+    Vertices::read(&store_paths(folder.path(), 4)).assert_no_conflict();
+}
+
+#[test]
+fn a_stopped_network_resumes_where_it_was() {
+    let devnet = Devnet::start();
+    let runtime = Runtime::new().unwrap();
+    let port = devnet.port();
+    let (before, txid) = runtime.block_on(async {
+        let mut payer = Payer::funded(&devnet.client(0), 5).await;
+        let payment = payer.pay();
+        devnet.client(0).submit_and_wait(&payment, PATIENCE).await.unwrap();
+        let last = common::assert_same_history(&devnet.clients()).await;
+        (common::events_until(&devnet.client(0), last).await, payment.compute_txid())
+    });
+    let folder = devnet.stop();
+    let devnet = Devnet::resume(folder, port, &[]);
+    runtime.block_on(async {
+        let last = before.last().unwrap().sequence;
+        assert_eq!(common::events_until(&devnet.client(2), last).await, before);
+        let status = devnet.client(3).tx_status(&txid).await.unwrap();
+        assert_eq!(status.status, TxState::Final);
+        common::assert_same_history(&devnet.clients()).await;
+    });
+}
+
+#[test]
+fn validators_end_when_their_supervisor_is_killed() {
+    let devnet = Devnet::start();
+    let pids: Vec<u64> = (0..devnet.validators()).map(|index| devnet.pid(index)).collect();
+    drop(devnet);
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(common::until("the end of all validators", async || {
+        let is_alive = |pid: &u64| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        (!pids.iter().any(is_alive)).then_some(())
+    }));
+}
