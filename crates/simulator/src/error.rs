@@ -23,6 +23,12 @@ pub enum SimulationError {
         /// Which one.
         network: crate::Network,
     },
+    /// So few validators tolerate no fault, and all shares of their common coin would be one key.
+    #[error("validators is {validators}: a network has 1 validator, or 4 and more")]
+    TooFewForCoin {
+        /// What was asked for.
+        validators: u16,
+    },
     /// The genesis of the made-up network is refused: a fault of this crate.
     #[error("the genesis is refused: {0}")]
     Genesis(#[from] LedgerError),

@@ -231,8 +231,14 @@ impl Load {
 
     /// A validator lost its power: what it has not answered goes to another one.
     pub(crate) fn lost(&mut self, by: Author) {
-        let lost = self.submissions.extract_if(.., |_, (to, _)| *to == by);
-        self.unanswered.extend(lost.map(|(_, (_, txid))| txid));
+        let unanswered = &mut self.unanswered;
+        self.submissions.retain(|_, (to, txid)| {
+            let is_lost = *to == by;
+            if is_lost {
+                unanswered.push(*txid);
+            }
+            !is_lost
+        });
     }
 
     /// Transactions became final: what they made can be spent.

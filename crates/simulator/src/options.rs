@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::Serialize;
+use types::Quorums;
 
 use crate::error::SimulationError;
 
@@ -152,6 +153,9 @@ impl Options {
         in_range("rounds", self.rounds, 1, ROUNDS_MAX)?;
         in_range("wave", self.wave, 4, 5)?;
         in_range("slots", u64::from(self.slots), 1, validators)?;
+        if self.validators > 1 && Quorums::new(self.validators).coin_threshold() == 1 {
+            return Err(SimulationError::TooFewForCoin { validators: self.validators });
+        }
         match self.network {
             Network::Adversary => Err(SimulationError::NetworkNotBuilt { network: self.network }),
             _ => Ok(()),
@@ -195,6 +199,7 @@ mod tests {
         let error = options.check().unwrap_err().to_string();
         assert_eq!(error, "wave is 3, allowed are 4 to 5");
         assert!(Options { validators: 0, ..Options::new(4) }.check().is_err());
+        assert!(Options::new(3).check().unwrap_err().to_string().contains("4 and more"));
         assert!(Options { slots: 5, ..Options::new(4) }.check().is_err());
         assert!(Options { rounds: 0, ..Options::new(4) }.check().is_err());
         let options = Options { network: Network::Adversary, ..Options::new(4) };

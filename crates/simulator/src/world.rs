@@ -55,6 +55,9 @@ mod disturb;
 mod links;
 mod turn;
 
+#[cfg(test)]
+mod tests;
+
 /// How many delays a run may take beside those for its rounds, before it counts as stalled.
 const DELAYS_SPARE: u64 = 3_000;
 /// How many delays a round may take, all disturbances included, before the run counts as stalled.
@@ -207,6 +210,11 @@ impl World {
     /// Lets everything happen until the goal is reached or a promise is broken.
     pub(crate) fn run(mut self) -> (Report, Dag) {
         self.begin();
+        self.go_on();
+        self.finish()
+    }
+
+    fn go_on(&mut self) {
         let rounds = self.options.rounds;
         let delays = rounds.saturating_mul(DELAYS_PER_ROUND_MAX).saturating_add(DELAYS_SPARE);
         let end = Moment::ZERO.after(Span::new(delays.saturating_mul(DELAY.value())));
@@ -229,7 +237,6 @@ impl World {
             }
             self.happen(event);
         }
-        self.finish()
     }
 
     fn begin(&mut self) {

@@ -15,11 +15,11 @@ const SEEDS_VARIABLE: &str = "MEANWHILE_SIMULATION_SEEDS";
 /// The seeds to run; `few` when nobody asks for more.
 fn seeds(few: u64) -> std::ops::Range<u64> {
     let asked = std::env::var(SEEDS_VARIABLE).ok();
-    0..asked.map_or(few, |text| text.parse().unwrap())
+    0..asked.map_or(few, |text| text.parse().expect("a number of seeds"))
 }
 
 fn kept(options: &Options) -> Report {
-    let report = run(options).unwrap();
+    let report = run(options).expect("the options are sound");
     assert!(report.safety.is_ok(), "{}\n{options:?}\n{report:#?}", report.safety);
     assert!(report.last_decided_round >= options.rounds, "{options:?}\n{report:#?}");
     report
@@ -88,9 +88,7 @@ fn other_parameters_keep_the_promises_too() {
     kept(&Options { wave: 4, slots: 4, ..other });
     kept(&Options { leaders: Leaders::RoundRobin, ..other });
     kept(&Options { load: Load::Off, ..other });
-    for validators in [1, 2, 3] {
-        kept(&Options { validators, slots: 1, ..other });
-    }
+    kept(&Options { validators: 1, slots: 1, ..other });
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl World {
 
     /// Takes a validator's power and memory, and of its disk what was not synced or only the end of
     /// it.
-    fn crash(&mut self, own: Author) {
+    pub(super) fn crash(&mut self, own: Author) {
         self.crashes += 1;
         self.trace.note(self.now, own, Note::Crashed, &Digest::ZERO);
         let writes = self.node(own).store.unsynced_writes();
