@@ -208,6 +208,12 @@ impl Mesh {
 }
 
 impl Sender {
+    /// Reaches nobody.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { queues: Arc::default() }
+    }
+
     /// Queues a frame for one peer. When the queue is full, a control queue drops its oldest frames
     /// (what is lost is fetched) and a bulk queue refuses the new one (who asked asks again).
     pub(crate) fn send(&self, peer: Author, class: Class, body: Bytes) {

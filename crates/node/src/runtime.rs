@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 use types::Digest;
 use types::table::TableFault;
 
@@ -84,6 +85,8 @@ pub struct Running {
     threads: Vec<Owned>,
     store: Arc<dyn Store>,
     stop: Stops,
+    // Whoever drops a running node without stopping it leaves no thread behind.
+    _guards: [DropGuard; 3],
     failures: mpsc::Receiver<NodeError>,
 }
 
@@ -93,6 +96,12 @@ struct Stops {
     http: CancellationToken,
     links: CancellationToken,
     machines: CancellationToken,
+}
+
+impl Stops {
+    fn guards(&self) -> [DropGuard; 3] {
+        [&self.http, &self.links, &self.machines].map(|token| token.clone().drop_guard())
+    }
 }
 
 /// Why a node could not start or had to stop.
@@ -213,6 +222,7 @@ impl Node {
             ingress,
             threads,
             store,
+            _guards: stop.guards(),
             stop,
             failures,
         })

@@ -112,12 +112,13 @@ impl ExecutionThread {
         }
     }
 
-    /// Takes what waits: all that ordering has sent, and no more submissions than one step takes.
+    /// Takes what waits: all that ordering has sent, and no more commands than one step takes
+    /// submissions, so that clients never hold commits up.
     fn take(&mut self, waiting: &mut Waiting) {
         while let Ok(input) = self.fed.try_recv() {
             self.execution.handle(input);
         }
-        while waiting.replies.len() < SUBMISSIONS_PER_STEP_MAX {
+        for _ in waiting.replies.len()..SUBMISSIONS_PER_STEP_MAX {
             let Ok(command) = self.commands.try_recv() else { return };
             self.command(command, waiting);
         }
@@ -218,6 +219,7 @@ impl ExecutionThread {
             changed.last_event = self.last_event;
             let is_new = changed != **status;
             if is_new {
+                self.metrics.status(&changed);
                 *status = Arc::new(changed);
             }
             is_new

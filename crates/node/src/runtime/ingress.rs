@@ -253,3 +253,6 @@ impl std::fmt::Debug for Shared {
         formatter.debug_struct("Shared").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
