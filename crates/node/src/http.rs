@@ -152,6 +152,7 @@ fn finished(router: Router<Services>, manner: Manner) -> Router<Services> {
 }
 
 /// A panic in a handler is a fault of this program: the answer says so, the log says where.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the box over")]
 fn panicked(fault: Box<dyn std::any::Any + Send>) -> Response {
     let text = fault
         .downcast_ref::<String>()

@@ -243,7 +243,7 @@ mod tests {
             coin(30_000, Owner::Change, 2),
         ];
         let script = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::all_zeros());
-        let transaction = keys.pay(&coins, script.clone(), Amount::from_sat(50_000)).unwrap();
+        let transaction = keys.pay(&coins, script, Amount::from_sat(50_000)).unwrap();
         assert_eq!(transaction.output.len(), 2);
         let paid: Amount = transaction.output.iter().map(|output| output.value).sum();
         let fee = Amount::from_sat(90_000) - paid;

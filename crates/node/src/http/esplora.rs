@@ -85,7 +85,7 @@ async fn broadcast(State(services): State<Services>, body: Bytes) -> Result<Stri
     match submitted.map_err(Failure::from) {
         Ok(Submitted::AlreadyFinal { .. }) => {
             // Final and not sealed counts as in the pool here, and Core takes that again.
-            let sealed = services.read(move |view| Ok(view.is_sealed(&txid)?)).await?;
+            let sealed = services.read_ledger(move |view| Ok(view.is_sealed(&txid)?)).await?;
             if sealed {
                 return Err(refusal(RPC_IN_CHAIN, "Transaction outputs already in utxo set"));
             }

@@ -63,10 +63,10 @@ impl Pools {
         self.submissions.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The pool as it stands. Cancel safe.
+    /// The pool as it stands, or as it last stood while the node is too busy to say. Cancel safe.
     ///
     /// # Errors
-    /// When the node is busy or stopping.
+    /// When the node is stopping, or was busy from the start.
     pub(crate) async fn now(&self) -> Result<Arc<Pool>, SubmitError> {
         let mut kept = self.kept.lock().await;
         let submissions = self.submissions.load(Ordering::SeqCst);
@@ -76,7 +76,11 @@ impl Pools {
         {
             return Ok(Arc::clone(&kept.pool));
         }
-        let pool = Arc::new(Pool::new(self.handle.mempool().await?));
+        let pool = match (self.handle.mempool().await, kept.as_ref()) {
+            (Ok(view), _) => Arc::new(Pool::new(view)),
+            (Err(SubmitError::Busy), Some(kept)) => return Ok(Arc::clone(&kept.pool)),
+            (Err(error), _) => return Err(error),
+        };
         let shared = Arc::clone(&pool);
         *kept = Some(Kept { pool, fetched: Instant::now(), submissions });
         Ok(shared)

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bitcoin::Txid;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::faucet::Faucet;
 use crate::handle::Handle;
+use crate::handle::MempoolView;
+use crate::handle::SubmitError;
 
 use super::failure::Failure;
 use super::gate::Gate;
@@ -14,6 +17,7 @@ use super::gate::READS_MAX;
 use super::gate::STREAMS_MAX;
 use super::gate::WAITING_MAX;
 use super::outcomes::Outcomes;
+use super::pool::Pool;
 use super::pool::Pools;
 use super::view::View;
 
@@ -97,10 +101,69 @@ impl Services {
         &self,
         work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let permit = self.0.reads.wait().await?;
         // The pool comes first: what leaves it for the ledger meanwhile is then seen twice, and
         // never not at all. The ledger is asked first, so it counts once.
         let pool = self.0.pools.now().await?;
+        self.run(pool, work).await
+    }
+
+    /// Runs `work` over the ledger and one transaction of the pool: for questions about that
+    /// transaction alone, which are frequent and need no copy of the pool. Cancel safe, as
+    /// [`Self::read`].
+    ///
+    /// # Errors
+    /// What `work` says, or that the node is busy or stopping.
+    pub(crate) async fn read_one<T: Send + 'static>(
+        &self,
+        txid: Txid,
+        work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match self.0.handle.pooled(txid).await {
+            Ok(Some(pooled)) => {
+                let view = MempoolView { transactions: vec![pooled] };
+                self.run(Arc::new(Pool::new(view)), work).await
+            }
+            Ok(None) => self.read_ledger(work).await,
+            Err(SubmitError::Busy) => self.read(work).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs `work` over the ledger, and over the whole pool if one transaction is in it: what it
+    /// spends may be there too. Cancel safe, as [`Self::read`].
+    ///
+    /// # Errors
+    /// What `work` says, or that the node is busy or stopping.
+    pub(crate) async fn read_around<T: Send + 'static>(
+        &self,
+        txid: Txid,
+        work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        match self.0.handle.pooled(txid).await {
+            Ok(None) => self.read_ledger(work).await,
+            Ok(Some(_)) | Err(SubmitError::Busy) => self.read(work).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs `work` over the ledger alone: for what does not depend on the pool, so that it is
+    /// answered however busy the node is. Cancel safe, as [`Self::read`].
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub(crate) async fn read_ledger<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.run(Arc::default(), work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        pool: Arc<Pool>,
+        work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.0.reads.wait().await?;
         let handle = self.0.handle.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;

@@ -56,7 +56,7 @@ pub(crate) async fn get(
 ) -> Result<Html<String>, Failure> {
     let BlockQuery { start } = parse::query(&uri)?;
     let named = block.clone();
-    let shown = services.read(move |view| look(view, &named, start)).await?;
+    let shown = services.read_ledger(move |view| look(view, &named, start)).await?;
     let title = format!("Block {}", grouped(shown.block.height.value()));
     let name = &services.handle().genesis().name;
     Ok(Page::new(&title).of(name).searched(&block).render(&render(&shown)))

@@ -30,7 +30,7 @@ pub(crate) async fn get(
 ) -> Result<Html<String>, Failure> {
     let index = CommitIndex::new(parse::number(&index)?);
     let (commit, applied) = services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let commit = replica::tables::commit(view.tables(), index)?;
             let commit = commit.ok_or_else(|| Failure::not_found("there is no such commit yet"))?;
             Ok((commit, query::commit(view.tables(), index)?))

@@ -27,7 +27,6 @@ use crate::http::status;
 use super::dag;
 use super::format::age;
 use super::format::amount;
-use super::format::counted;
 use super::format::grouped;
 use super::format::grouped_length;
 use super::format::shortened;
@@ -63,7 +62,7 @@ pub(crate) async fn get(State(services): State<Services>) -> Result<Html<String>
     let node = services.handle().status();
     let from = Round::new(node.round.value().saturating_sub(dag::ROUNDS - 1));
     let home = services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let summary = view.summary()?;
             Ok(Home {
                 applied_at: query::commit(view.tables(), summary.applied)?
@@ -134,18 +133,19 @@ fn sentence(status: &Status) -> String {
     let live = status.validators.iter().filter(|one| one.state == ValidatorState::Live).count();
     let all = status.validators.len();
     let faults = all.saturating_sub(1) / 3;
-    let rest = if live == all {
-        "all of them take part".to_owned()
-    } else if live + faults >= all {
-        format!("{} take part, which is enough to go on", grouped_length(live))
+    if live == all {
+        return match all {
+            1 => "The only validator takes part.".to_owned(),
+            _ => format!("All {} validators take part.", grouped_length(all)),
+        };
+    }
+    let part = format!("{} of {} validators take part", grouped_length(live), grouped_length(all));
+    if live + faults >= all {
+        format!("{part}, which is enough to go on.")
     } else {
-        format!(
-            "{} take part; {} are needed to go on, and nothing is lost until they are back",
-            grouped_length(live),
-            grouped_length(all - faults)
-        )
-    };
-    format!("Of {}, {rest}.", counted(all, "validator", "validators"))
+        let needed = grouped_length(all - faults);
+        format!("{part}; {needed} are needed to go on. Nothing is lost until they are back.")
+    }
 }
 
 fn figures(status: &Status, home: &Home, pool: usize, interval: Duration) -> Markup {
@@ -193,8 +193,8 @@ fn figures(status: &Status, home: &Home, pool: usize, interval: Duration) -> Mar
 
 fn seconds(interval: Duration) -> String {
     match interval.subsec_millis() {
-        0 => format!("{} s", interval.as_secs()),
-        _ => format!("{} ms", interval.as_millis()),
+        0 => format!("{}\u{a0}s", interval.as_secs()),
+        _ => format!("{}\u{a0}ms", interval.as_millis()),
     }
 }
 
@@ -251,7 +251,7 @@ fn transaction_table(home: &Home) -> Markup {
                         th scope="col" { "Transaction" }
                         th.number scope="col" { "Commit" }
                         th.number scope="col" { "Moves" }
-                        th scope="col" { "Block" }
+                        th.extra scope="col" { "Block" }
                     }
                 }
                 tbody {
@@ -262,7 +262,7 @@ fn transaction_table(home: &Home) -> Markup {
                                 a href={ "/commit/" (one.commit) } { (grouped(one.commit.value())) }
                             }
                             td.number { (amount(one.paid)) }
-                            td { @if one.sealed { "sealed" } @else { "next" } }
+                            td.extra { @if one.sealed { "sealed" } @else { "next" } }
                         }
                     }
                     @if home.transactions.is_empty() {
@@ -283,7 +283,7 @@ fn block_table(home: &Home) -> Markup {
                 thead {
                     tr {
                         th.number scope="col" { "Height" }
-                        th scope="col" { "Hash" }
+                        th.extra scope="col" { "Hash" }
                         th.number scope="col" { "Transactions" }
                         th.number scope="col" { "Sealed" }
                     }
@@ -292,7 +292,7 @@ fn block_table(home: &Home) -> Markup {
                     @for block in &home.blocks {
                         tr {
                             td.number { a href={ "/block/" (block.height) } { (grouped(block.height.value())) } }
-                            td { span.cut { "…" (tail(&block.hash.to_string())) } }
+                            td.extra { span.cut { "…" (tail(&block.hash.to_string())) } }
                             td.number { (grouped(block.transactions)) }
                             td.number { (age(now, header_time(block.header.time))) }
                         }

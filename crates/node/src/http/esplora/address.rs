@@ -147,7 +147,7 @@ async fn chain(
     Segments(name): Segments<String>,
 ) -> Result<Json<Vec<Transaction>>, Failure> {
     let script = kind.read(&name)?.script;
-    services.read(move |view| Ok(Json(sealed(view, &script, None)?))).await
+    services.read_ledger(move |view| Ok(Json(sealed(view, &script, None)?))).await
 }
 
 async fn chain_after(
@@ -157,7 +157,7 @@ async fn chain_after(
 ) -> Result<Json<Vec<Transaction>>, Failure> {
     let (script, last) = (kind.read(&name)?.script, parse::txid(&last)?);
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let record = query::transaction(view.tables(), &last)?;
             let Some(record) = record else { return Ok(Json(Vec::new())) };
             Ok(Json(sealed(view, &script, Some(record.order))?))

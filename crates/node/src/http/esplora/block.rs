@@ -36,7 +36,7 @@ pub(crate) async fn status(
 ) -> Result<Json<BlockStatus>, Failure> {
     let hash = parse::block_hash(&hash)?;
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let height = query::height(view.tables(), &hash)?;
             let next = height.map(|height| view.block(height.next())).transpose()?.flatten();
             Ok(Json(BlockStatus {
@@ -125,7 +125,7 @@ pub(crate) async fn hash_at(
 ) -> Result<String, Failure> {
     let height = parse::height(&height)?;
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let block = view.block(height)?.ok_or_else(not_found)?;
             Ok(block.hash.to_string())
         })
@@ -133,7 +133,7 @@ pub(crate) async fn hash_at(
 }
 
 pub(crate) async fn newest(State(services): State<Services>) -> Result<Json<Vec<Block>>, Failure> {
-    services.read(|view| page(view, view.summary()?.tip.height)).await
+    services.read_ledger(|view| page(view, view.summary()?.tip.height)).await
 }
 
 pub(crate) async fn from(
@@ -142,7 +142,7 @@ pub(crate) async fn from(
 ) -> Result<Json<Vec<Block>>, Failure> {
     let start = parse::height(&start)?;
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             if start > view.summary()?.tip.height {
                 return Err(not_found());
             }
@@ -152,11 +152,11 @@ pub(crate) async fn from(
 }
 
 pub(crate) async fn tip_hash(State(services): State<Services>) -> Result<String, Failure> {
-    services.read(|view| Ok(view.summary()?.tip.hash.to_string())).await
+    services.read_ledger(|view| Ok(view.summary()?.tip.hash.to_string())).await
 }
 
 pub(crate) async fn tip_height(State(services): State<Services>) -> Result<String, Failure> {
-    services.read(|view| Ok(view.summary()?.tip.height.to_string())).await
+    services.read_ledger(|view| Ok(view.summary()?.tip.height.to_string())).await
 }
 
 fn page(view: &View, start: Height) -> Result<Json<Vec<Block>>, Failure> {
@@ -177,7 +177,9 @@ async fn with_block<T: Send + 'static>(
     work: impl FnOnce(&View, &BlockRecord) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let hash = parse::block_hash(&hash)?;
-    services.read(move |view| work(view, &view.block_by_hash(&hash)?.ok_or_else(not_found)?)).await
+    services
+        .read_ledger(move |view| work(view, &view.block_by_hash(&hash)?.ok_or_else(not_found)?))
+        .await
 }
 
 fn not_found() -> Failure {

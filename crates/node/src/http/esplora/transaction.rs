@@ -29,7 +29,9 @@ pub(crate) async fn get(
     Segments(txid): Segments<String>,
 ) -> Result<Json<Transaction>, Failure> {
     let txid = parse::txid(&txid)?;
-    services.read(move |view| Ok(Json(view.transaction_json(&found(view, &txid)?)?))).await
+    services
+        .read_around(txid, move |view| Ok(Json(view.transaction_json(&found(view, &txid)?)?)))
+        .await
 }
 
 pub(crate) async fn hex(
@@ -38,7 +40,9 @@ pub(crate) async fn hex(
 ) -> Result<String, Failure> {
     let txid = parse::txid(&txid)?;
     services
-        .read(move |view| Ok(encode::serialize_hex(found(view, &txid)?.transaction.as_ref())))
+        .read_one(txid, move |view| {
+            Ok(encode::serialize_hex(found(view, &txid)?.transaction.as_ref()))
+        })
         .await
 }
 
@@ -48,7 +52,7 @@ pub(crate) async fn raw(
 ) -> Result<impl IntoResponse, Failure> {
     let txid = parse::txid(&txid)?;
     let bytes = services
-        .read(move |view| Ok(encode::serialize(found(view, &txid)?.transaction.as_ref())))
+        .read_one(txid, move |view| Ok(encode::serialize(found(view, &txid)?.transaction.as_ref())))
         .await?;
     Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes))
 }
@@ -59,8 +63,9 @@ pub(crate) async fn status(
     Segments(txid): Segments<String>,
 ) -> Result<Json<Status>, Failure> {
     let txid = parse::txid(&txid)?;
-    let status =
-        services.read(move |view| Ok(view.find(&txid)?.map(|found| found.place.status()))).await?;
+    let status = services
+        .read_one(txid, move |view| Ok(view.find(&txid)?.map(|found| found.place.status())))
+        .await?;
     Ok(Json(status.unwrap_or_default()))
 }
 
@@ -70,7 +75,7 @@ pub(crate) async fn merkle_proof(
 ) -> Result<Json<MerkleProof>, Failure> {
     let txid = parse::txid(&txid)?;
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let proof = query::merkle_proof(view.tables(), &txid)?.ok_or_else(unconfirmed)?;
             Ok(Json(MerkleProof {
                 block_height: proof.place.height.value(),
@@ -87,7 +92,7 @@ pub(crate) async fn merkle_block(
 ) -> Result<String, Failure> {
     let txid = parse::txid(&txid)?;
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let place = query::place(view.tables(), &txid)?.ok_or_else(unconfirmed)?;
             let block = view.block(place.height)?.ok_or_else(Failure::internal)?;
             let count = usize::try_from(block.transactions).unwrap_or(usize::MAX);

@@ -85,7 +85,7 @@ async fn the_transaction_routes_agree_with_each_other() {
     for path in ["txs", "txs/chain"] {
         let listed: Vec<esplora::Transaction> =
             served.json(&format!("/api/scripthash/{script}/{path}")).await;
-        assert_eq!(listed, [json.clone()], "{path}");
+        assert_eq!(listed, std::slice::from_ref(&json), "{path}");
     }
     let next: Vec<esplora::Transaction> =
         served.json(&format!("/api/scripthash/{script}/txs/chain/{txid}")).await;

@@ -52,7 +52,9 @@ pub(crate) async fn get(State(services): State<Services>, uri: Uri) -> Result<Js
     let query: DagQuery = parse::query(&uri)?;
     let status = services.handle().status();
     let from = query.from.unwrap_or_else(|| status.round.saturating_sub(ROUNDS_MAX - 1));
-    services.read(move |view| Ok(Json(graph(view.tables(), &status, from, ROUNDS_MAX)?))).await
+    services
+        .read_ledger(move |view| Ok(Json(graph(view.tables(), &status, from, ROUNDS_MAX)?)))
+        .await
 }
 
 /// At most `rounds` rounds of the graph from a round on.

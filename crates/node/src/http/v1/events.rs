@@ -120,7 +120,8 @@ impl Reader {
                 continue;
             }
             let (after, filter) = (self.after, self.filter);
-            let page = self.services.read(move |view| Ok(page(view, after, filter)?)).await;
+            let work = move |view: &View| Ok(page(view, after, filter)?);
+            let page = self.services.read_ledger(work).await;
             match page {
                 Ok(page) if page.last > after => {
                     self.ready = page.messages;

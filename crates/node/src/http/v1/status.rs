@@ -24,6 +24,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
     let genesis = handle.genesis();
     let now = handle.status();
     let validators = now.peers.iter().map(|peer| {
+        let own = peer.state == PeerState::Own;
         let (state, behind_rounds) = match peer.state {
             PeerState::Own | PeerState::Live => (ValidatorState::Live, 0),
             PeerState::Behind { rounds } => (ValidatorState::Behind, rounds),
@@ -35,7 +36,8 @@ pub(crate) fn build(handle: &Handle) -> Status {
             state,
             behind_rounds,
             round: peer.round,
-            commit: peer.commit,
+            // Nobody tells a node its own commit.
+            commit: if own { now.commit } else { peer.commit },
             last_seen_ms: None,
         }
     });
@@ -60,7 +62,7 @@ pub(crate) async fn commit(
 ) -> Result<Json<CommitInfo>, Failure> {
     let index = CommitIndex::new(parse::number(&index)?);
     services
-        .read(move |view| {
+        .read_ledger(move |view| {
             let commit = replica::tables::commit(view.tables(), index)?;
             let commit = commit.ok_or_else(|| Failure::not_found("there is no such commit yet"))?;
             let applied = view.summary()?.applied >= index;

@@ -16,7 +16,6 @@ use client::api::TxStatus;
 use ledger::Outcome;
 use ledger::query;
 use serde::Deserialize;
-use types::Height;
 
 use crate::handle::Submitted;
 use crate::http::failure::Failure;
@@ -61,14 +60,14 @@ pub(crate) async fn submit(
     let _permit = services.waiting().enter()?;
     let decided = services.outcomes().register(txid).await;
     put_in(&services, transaction, txid).await?;
-    let mut status = services.read(move |view| Ok(build(view, txid)?)).await?;
+    let mut status = services.read_one(txid, move |view| build(view, txid)).await?;
     if !status.status.is_outcome() {
         let wait_max = query.timeout_ms.map_or(WAIT_MAX, Duration::from_millis).min(WAIT_MAX);
         tokio::select! {
             _ = tokio::time::timeout(wait_max, decided) => {}
             () = services.shutdown().cancelled() => {}
         }
-        status = services.read(move |view| Ok(build(view, txid)?)).await?;
+        status = services.read_one(txid, move |view| build(view, txid)).await?;
     }
     let code = if status.status.is_outcome() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((code, Json(status)).into_response())
@@ -92,7 +91,7 @@ async fn put_in(
                 return Err(failure);
             }
             // A refused transaction may have its outcome: then that is the answer.
-            let status = services.read(move |view| Ok(build(view, txid)?)).await?;
+            let status = services.read_one(txid, move |view| build(view, txid)).await?;
             if status.status.is_outcome() { Ok(status.status) } else { Err(failure) }
         }
     }
@@ -103,7 +102,7 @@ pub(crate) async fn get(
     Segments(txid): Segments<String>,
 ) -> Result<Json<TxStatus>, Failure> {
     let txid = parse::txid(&txid)?;
-    services.read(move |view| Ok(Json(build(view, txid)?))).await
+    services.read_one(txid, move |view| Ok(Json(build(view, txid)?))).await
 }
 
 /// What is known of a txid.
@@ -122,7 +121,7 @@ pub(crate) fn build(view: &View, txid: Txid) -> Result<TxStatus, Failure> {
         txid,
         status,
         commit,
-        height: height.map(|height: Height| height),
+        height,
         conflict,
         skipped: skipped.into_iter().map(|(_, reason)| reason.to_string()).collect(),
     })
