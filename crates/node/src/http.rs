@@ -92,7 +92,7 @@ pub async fn serve(
     let served = tokio::select! {
         served = server.into_future() => served,
         () = deadline => {
-            warn!("connections were cut: they did not end in time");
+            warn!("connections are left behind: they did not end in time");
             Ok(())
         }
     };

@@ -5,6 +5,10 @@ use client::api::Event;
 use client::api::EventKind;
 use futures_util::StreamExt as _;
 use ledger::ScriptHash;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -94,7 +98,26 @@ async fn streams_end_when_the_node_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_submission_waits_for_its_outcome_or_says_that_it_is_pending() {
+async fn a_server_stops_although_streams_are_open() {
+    let served = Served::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let handle = served.running.handle().clone();
+    let server = tokio::spawn(crate::http::serve(listener, handle, shutdown.clone()));
+    let mut stream = TcpStream::connect(place).await.unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: node\r\n\r\n").await.unwrap();
+    let mut beginning = [0; 15];
+    stream.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning, b"HTTP/1.1 200 OK");
+    shutdown.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(10), server).await;
+    stopped.unwrap().unwrap().unwrap();
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_of_what_is_final_is_answered_with_its_outcome() {
     let served = Served::start().await;
     let txid = served.pay(&address(42), 20_000).await;
     served.wait_final(txid).await;

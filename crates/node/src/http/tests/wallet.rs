@@ -1,12 +1,26 @@
 //! What a wallet sees of a payment, from the pool to the block.
 
+use bitcoin::Amount;
 use bitcoin::BlockHash;
+use bitcoin::EcdsaSighashType;
 use bitcoin::MerkleBlock;
+use bitcoin::OutPoint;
+use bitcoin::ScriptBuf;
+use bitcoin::Sequence;
 use bitcoin::Transaction;
+use bitcoin::TxIn;
+use bitcoin::TxOut;
 use bitcoin::Txid;
+use bitcoin::Witness;
+use bitcoin::absolute::LockTime;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::hashes::Hash as _;
+use bitcoin::secp256k1::Message;
+use bitcoin::sighash::SighashCache;
+use bitcoin::transaction::Version;
 use client::esplora;
 use ledger::ScriptHash;
 
@@ -156,8 +170,8 @@ async fn a_double_spend_is_refused_in_words_that_wallets_know() {
     served.wait_final(txid).await;
     let hex = served.get(&format!("/api/tx/{txid}/hex")).await;
     let mut transaction: Transaction = deserialize_hex(hex.text()).unwrap();
-    transaction.output[0].value -= bitcoin::Amount::from_sat(1_000);
-    let hex = bitcoin::consensus::encode::serialize_hex(&transaction);
+    transaction.output[0].value -= Amount::from_sat(1_000);
+    let hex = serialize_hex(&transaction);
     let refused = served.post("/api/tx", hex.clone()).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(
@@ -173,6 +187,68 @@ async fn a_double_spend_is_refused_in_words_that_wallets_know() {
     assert_eq!(body.error.code, client::api::ErrorCode::Refused);
     assert!(body.error.reason.starts_with("bad-txns-inputs-missingorspent"));
     served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_sends_through_every_door_and_waits_where_it_may() {
+    let served = Served::start().await;
+    let funded = served.pay(&address(15), 1_000_000).await;
+    served.wait_final(funded).await;
+    let first = spend(15, OutPoint { txid: funded, vout: 0 }, 1_000_000);
+    let answer = served.post("/v1/tx?wait=final", serialize_hex(&first)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let status: TxStatus = answer.json();
+    assert_eq!((status.txid, status.status), (first.compute_txid(), TxState::Final));
+    assert!(status.commit.is_some());
+
+    // A child goes in before its parent is sealed, and a second one behind it.
+    let second = spend(15, OutPoint { txid: status.txid, vout: 0 }, 999_000);
+    let answer = served.post("/v1/tx", serialize_hex(&second)).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let third = spend(15, OutPoint { txid: second.compute_txid(), vout: 0 }, 998_000);
+    let answer = served.post("/api/tx", serialize_hex(&third)).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (StatusCode::OK, third.compute_txid().to_string().as_str())
+    );
+    // Whoever has sent it sees it, at once.
+    let listed: Vec<esplora::Transaction> =
+        served.json(&format!("/api/address/{}/txs", address(15))).await;
+    assert_eq!(listed[0].txid, third.compute_txid());
+    served.wait_final(third.compute_txid()).await;
+    let utxos: Vec<esplora::Utxo> =
+        served.json(&format!("/api/address/{}/utxo", address(15))).await;
+    assert_eq!(utxos.iter().map(|utxo| utxo.value.to_sat()).collect::<Vec<_>>(), [997_000]);
+    served.stop().await;
+}
+
+/// Pays what an address of these tests owns back to it, for a fee of 1,000 satoshi.
+fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
+    let secp = Secp256k1::new();
+    let secret = SecretKey::from_slice(&[number; 32]).unwrap();
+    let script_pubkey = address(number).script_pubkey();
+    let mut transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        }],
+        output: vec![TxOut {
+            value: Amount::from_sat(value - 1_000),
+            script_pubkey: script_pubkey.clone(),
+        }],
+    };
+    let sighash_type = EcdsaSighashType::All;
+    let hash = SighashCache::new(&transaction)
+        .p2wpkh_signature_hash(0, &script_pubkey, Amount::from_sat(value), sighash_type)
+        .unwrap();
+    let signature = secp.sign_ecdsa(&Message::from_digest(hash.to_byte_array()), &secret);
+    let signature = bitcoin::ecdsa::Signature { signature, sighash_type };
+    transaction.input[0].witness = Witness::p2wpkh(&signature, &secret.public_key(&secp));
+    transaction
 }
 
 async fn block_hash(served: &Served, height: u32) -> BlockHash {
