@@ -75,7 +75,7 @@ impl FromStr for Time {
         let mut place = unit_millis;
         for digit in fraction.bytes() {
             let digit = u64::from(digit - b'0');
-            if digit != 0 && place % 10 != 0 {
+            if digit != 0 && (place < 10 || place % 10 != 0) {
                 return Err(range());
             }
             place /= 10;
@@ -111,7 +111,7 @@ impl FromStr for Money {
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.millis();
-        let place = TIME_MILLIS.iter().rposition(|unit| millis % unit == 0 && millis >= *unit);
+        let place = TIME_MILLIS.iter().rposition(|unit| millis.is_multiple_of(*unit) && millis >= *unit);
         let place = place.unwrap_or(0);
         write!(formatter, "{}{}", millis / TIME_MILLIS[place], TIME_UNITS[place].0)
     }

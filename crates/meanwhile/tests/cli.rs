@@ -1,4 +1,5 @@
 //! What the binary says when something is wrong, and what it prints: no network needed.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise")]
 
 mod common;
 

@@ -1,8 +1,10 @@
 //! Processes are killed under load, as a power cut would: the network goes on, what was
 //! acknowledged becomes final, nobody ever contradicts himself.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise")]
 
 mod common;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +12,15 @@ use std::sync::atomic::Ordering;
 
 use bitcoin::Txid;
 use client::Client;
+use client::api::EventKind;
+use client::api::EventQuery;
 use client::api::TxState;
 use common::Devnet;
 use common::PATIENCE;
 use common::payer::Payer;
 use common::store_paths;
 use common::stores::Vertices;
+use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -93,18 +98,26 @@ async fn pay(
             tokio::task::yield_now().await;
         }
         acknowledged.lock().unwrap().push(txid);
-        // The outcome may be told by a node that comes back only later.
-        loop {
-            match clients[at].submit_and_wait(&payment, PATIENCE).await {
-                Ok(outcome) => {
-                    assert_eq!(outcome.status, TxState::Final, "{txid}: {outcome:?}");
-                    break;
-                }
-                Err(_) => at = (at + 1) % clients.len(),
-            }
-        }
+        // It is never handed over again: whoever acknowledged it keeps it, whatever happens to his
+        // process meanwhile, and tells of its outcome when he is back.
+        assert_eq!(outcome(&clients[at], txid).await, TxState::Final, "{txid}");
         finals.send_modify(|finals| *finals += 1);
     }
+}
+
+/// Waits for the outcome in one node's event log.
+async fn outcome(client: &Client, txid: Txid) -> TxState {
+    let query = EventQuery { txid: Some(txid), ..EventQuery::default() };
+    let mut events = pin!(client.events(query));
+    let wait = async {
+        loop {
+            let event = events.next().await.unwrap().unwrap();
+            if let EventKind::Outcome { status, .. } = event.kind {
+                return status;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("what was acknowledged gets its outcome")
 }
 
 async fn assert_all_final(clients: &[Client], acknowledged: &[Txid]) {

@@ -1,4 +1,5 @@
 //! A wallet library that knows nothing of this network pays and is paid on it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at a surprise")]
 
 mod common;
 
@@ -9,11 +10,12 @@ use bdk_esplora::EsploraExt as _;
 use bdk_esplora::esplora_client;
 use bdk_esplora::esplora_client::BlockingClient;
 use bdk_wallet::KeychainKind;
-use bdk_wallet::SignOptions;
 use bdk_wallet::Wallet;
 use bitcoin::Amount;
 use bitcoin::Network;
+use bitcoin::NetworkKind;
 use bitcoin::Transaction;
+use bitcoin::bip32::Xpriv;
 use client::api::TxState;
 use common::Devnet;
 use common::PATIENCE;
@@ -24,14 +26,14 @@ const STOP_GAP: usize = 5;
 const PAYMENTS: usize = 200;
 
 struct User {
+    master: Xpriv,
     wallet: Wallet,
     esplora: BlockingClient,
 }
 
 impl User {
     fn new(kind: &str, seed: u8, url: &str) -> Self {
-        let master =
-            bitcoin::bip32::Xpriv::new_master(bitcoin::NetworkKind::Test, &[seed; 32]).unwrap();
+        let master = Xpriv::new_master(NetworkKind::Test, &[seed; 32]).unwrap();
         let purpose = if kind == "tr" { 86 } else { 84 };
         let descriptor = |branch: u8| format!("{kind}({master}/{purpose}'/1'/0'/{branch}/*)");
         let wallet = Wallet::create(descriptor(0), descriptor(1))
@@ -39,7 +41,7 @@ impl User {
             .create_wallet_no_persist()
             .unwrap();
         let esplora = esplora_client::Builder::new(&format!("{url}/api")).build_blocking();
-        Self { wallet, esplora }
+        Self { master, wallet, esplora }
     }
 
     fn scan(&mut self) {
@@ -62,7 +64,8 @@ impl User {
         let mut builder = self.wallet.build_tx();
         builder.add_recipient(to.script_pubkey(), amount);
         let mut psbt = builder.finish().unwrap();
-        assert!(self.wallet.sign(&mut psbt, SignOptions::default()).unwrap());
+        psbt.sign(&self.master, self.wallet.secp_ctx()).unwrap();
+        assert!(self.wallet.try_finalize_psbt(&mut psbt).unwrap().is_finalized());
         psbt.extract_tx().unwrap()
     }
 }

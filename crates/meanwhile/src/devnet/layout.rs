@@ -345,9 +345,9 @@ mod tests {
     fn every_validator_has_a_configuration_that_passes_its_check() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::take(dir.path()).unwrap();
-        folder.open(&Wishes { validators: Some(2), ..Wishes::default() }).unwrap();
-        folder.write_configs(&ports::plan(3_000, 2).unwrap()).unwrap();
-        for index in 0..2 {
+        folder.open(&Wishes { validators: Some(4), ..Wishes::default() }).unwrap();
+        folder.write_configs(&ports::plan(3_000, 4).unwrap()).unwrap();
+        for index in 0..4 {
             let checked = Config::load(&folder.config_path(index)).unwrap().check().unwrap();
             assert_eq!(checked.identity.author.value(), index);
             assert!(checked.faucet_key.is_some());

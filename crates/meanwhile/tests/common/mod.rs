@@ -5,8 +5,8 @@
 //! wait has a deadline.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
-pub mod payer;
-pub mod stores;
+pub(crate) mod payer;
+pub(crate) mod stores;
 
 use std::fs;
 use std::io::BufRead as _;
@@ -32,13 +32,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before a test says that it never came.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_meanwhile");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_meanwhile");
 
 /// A running development network.
-pub struct Devnet {
+pub(crate) struct Devnet {
     supervisor: Child,
     said: mpsc::Receiver<String>,
     folder: TempDir,
@@ -48,18 +48,18 @@ pub struct Devnet {
 
 impl Devnet {
     /// Starts four validators with blocks far apart, so that a test decides when one is sealed.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&["--block-interval", "1h"])
     }
 
     /// Starts a network with flags of one's own.
-    pub fn with(flags: &[&str]) -> Self {
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::resume(folder, free_port(4), flags)
     }
 
     /// Starts the network that is in a folder.
-    pub fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
+    pub(crate) fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
         let mut supervisor = Command::new(BINARY)
             .args(["devnet", "--json", "--http-port", &port.to_string(), "--dir"])
             .arg(folder.path())
@@ -81,55 +81,55 @@ impl Devnet {
     }
 
     /// The folder of the network.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.folder.path()
     }
 
     /// The port of the first validator's HTTP.
-    pub const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
     /// How many validators there are.
-    pub const fn validators(&self) -> u16 {
+    pub(crate) const fn validators(&self) -> u16 {
         self.validators
     }
 
     /// Where a validator serves HTTP.
-    pub fn url(&self, index: u16) -> String {
+    pub(crate) fn url(&self, index: u16) -> String {
         format!("http://127.0.0.1:{}", self.port + index)
     }
 
     /// A client of a validator.
-    pub fn client(&self, index: u16) -> Client {
+    pub(crate) fn client(&self, index: u16) -> Client {
         Client::new(&self.url(index)).unwrap()
     }
 
     /// A client of every validator.
-    pub fn clients(&self) -> Vec<Client> {
+    pub(crate) fn clients(&self) -> Vec<Client> {
         (0..self.validators).map(|index| self.client(index)).collect()
     }
 
     /// What `devnet.json` says now.
-    pub fn state(&self) -> Value {
+    pub(crate) fn state(&self) -> Value {
         let text = fs::read_to_string(self.dir().join("devnet.json")).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
     /// The process of a validator.
-    pub fn pid(&self, index: u16) -> u64 {
+    pub(crate) fn pid(&self, index: u16) -> u64 {
         self.state()["validators"][usize::from(index)]["pid"].as_u64().unwrap()
     }
 
     /// Ends a validator's process at once, as a power cut would, and waits until the supervisor
     /// has noticed.
-    pub fn kill(&self, index: u16) {
+    pub(crate) fn kill(&self, index: u16) {
         kill_process(self.pid(index));
         self.wait_for(&format!("validator {index} was killed by signal 9"));
     }
 
     /// Ends the processes of all validators at once.
-    pub fn kill_all(&self) {
+    pub(crate) fn kill_all(&self) {
         let pids: Vec<u64> = (0..self.validators).map(|index| self.pid(index)).collect();
         for pid in pids {
             kill_process(pid);
@@ -143,19 +143,19 @@ impl Devnet {
     }
 
     /// Starts a validator again.
-    pub fn restart(&self, index: u16) {
+    pub(crate) fn restart(&self, index: u16) {
         let output =
             run(&["devnet", "restart", &index.to_string(), "--dir", self.dir().to_str().unwrap()]);
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
     /// Waits until the supervisor says something.
-    pub fn wait_for(&self, wanted: &str) {
+    pub(crate) fn wait_for(&self, wanted: &str) {
         while !self.next_line().contains(wanted) {}
     }
 
     /// Stops the network in good order and gives back its folder.
-    pub fn stop(mut self) -> TempDir {
+    pub(crate) fn stop(mut self) -> TempDir {
         let dir = self.dir().to_str().unwrap().to_owned();
         let output = run(&["devnet", "stop", "--dir", &dir]);
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -179,12 +179,12 @@ impl Drop for Devnet {
 }
 
 /// Runs the binary to its end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).env_remove("MEANWHILE_URL").output().unwrap()
 }
 
 /// Runs the binary with something on its standard input.
-pub fn run_with_input(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run_with_input(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -197,13 +197,13 @@ pub fn run_with_input(arguments: &[&str], input: &str) -> Output {
 }
 
 /// Output as text.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A port such that it and the ports a network derives from it are free now. Tests run side by
 /// side, in threads and in processes, so each starts looking at a place of its own.
-pub fn free_port(validators: u16) -> u16 {
+pub(crate) fn free_port(validators: u16) -> u16 {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let spread = std::process::id().wrapping_mul(2_654_435_761) >> 16;
     for attempt in 0..2_000 {
@@ -219,7 +219,7 @@ pub fn free_port(validators: u16) -> u16 {
 }
 
 /// Waits until a node's event log has this event and gives everything up to it.
-pub async fn events_until(client: &Client, last: u64) -> Vec<Event> {
+pub(crate) async fn events_until(client: &Client, last: u64) -> Vec<Event> {
     let mut stream = pin!(client.events(EventQuery::default()));
     let mut events = Vec::new();
     let wait = async {
@@ -240,7 +240,7 @@ pub async fn events_until(client: &Client, last: u64) -> Vec<Event> {
 
 /// Asserts that every node tells the same history, and gives how many events it has. The last event
 /// is a block that all are asked to seal now, so that its hash stands for all that came before.
-pub async fn assert_same_history(clients: &[Client]) -> u64 {
+pub(crate) async fn assert_same_history(clients: &[Client]) -> u64 {
     let height = clients[0].ticks(1).await.unwrap();
     let first = events_until_block(&clients[0], height.value()).await;
     let last = first.last().map_or(0, |event| event.sequence);
@@ -273,7 +273,10 @@ async fn events_until_block(client: &Client, wanted: u32) -> Vec<Event> {
 
 /// Asks again and again until an answer is right, or patience ends: only for what tells of itself
 /// by no event, such as another program's process.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = ask().await {
@@ -285,7 +288,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
 }
 
 /// The paths of all validators' databases in a network's folder.
-pub fn store_paths(dir: &Path, validators: u16) -> Vec<PathBuf> {
+pub(crate) fn store_paths(dir: &Path, validators: u16) -> Vec<PathBuf> {
     (0..validators).map(|index| dir.join(format!("validator-{index}/data/store"))).collect()
 }
 

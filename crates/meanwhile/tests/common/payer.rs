@@ -29,7 +29,7 @@ const FEE: Amount = Amount::from_sat(500);
 const START: Amount = Amount::from_sat(10_000_000);
 
 /// Somebody who pays.
-pub struct Payer {
+pub(crate) struct Payer {
     secp: Secp256k1<All>,
     secret: SecretKey,
     public: CompressedPublicKey,
@@ -39,7 +39,7 @@ pub struct Payer {
 
 impl Payer {
     /// Somebody whose first coin comes from a faucet.
-    pub async fn funded(client: &Client, number: u8) -> Self {
+    pub(crate) async fn funded(client: &Client, number: u8) -> Self {
         let secp = Secp256k1::new();
         let secret = SecretKey::from_slice(&[number.max(1); 32]).unwrap();
         let public = CompressedPublicKey(secret.public_key(&secp));
@@ -54,7 +54,7 @@ impl Payer {
     }
 
     /// The next payment, which spends the one before.
-    pub fn pay(&mut self) -> Transaction {
+    pub(crate) fn pay(&mut self) -> Transaction {
         let value = self.value.checked_sub(FEE).unwrap();
         let script = ScriptBuf::new_p2wpkh(&self.public.wpubkey_hash());
         let mut transaction = Transaction {
@@ -75,14 +75,14 @@ impl Payer {
     }
 
     /// Turns a copy of the last payment into another one that spends the same coin.
-    pub fn pay_again(&self, transaction: &mut Transaction) {
+    pub(crate) fn pay_again(&self, transaction: &mut Transaction) {
         let spent = transaction.output[0].value + FEE;
         transaction.output[0].value -= Amount::from_sat(100);
         self.sign(transaction, spent);
     }
 
     /// The payment that the next one spends.
-    pub const fn last(&self) -> Txid {
+    pub(crate) const fn last(&self) -> Txid {
         self.coin.txid
     }
 

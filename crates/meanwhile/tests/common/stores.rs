@@ -14,11 +14,11 @@ const PAGE: usize = 2_000;
 
 /// The vertices that stores hold: by round and author, the digests.
 #[derive(Default)]
-pub struct Vertices(BTreeMap<(u64, u16), BTreeSet<String>>);
+pub(crate) struct Vertices(BTreeMap<(u64, u16), BTreeSet<String>>);
 
 impl Vertices {
     /// Reads the stores at these paths. Their processes must have ended.
-    pub fn read(paths: &[PathBuf]) -> Self {
+    pub(crate) fn read(paths: &[PathBuf]) -> Self {
         let mut vertices = Self::default();
         for path in paths {
             vertices.add(path);
@@ -27,14 +27,14 @@ impl Vertices {
     }
 
     /// Asserts that nobody ever made two vertices of one round.
-    pub fn assert_no_conflict(&self) {
+    pub(crate) fn assert_no_conflict(&self) {
         for ((round, author), digests) in &self.0 {
             assert_eq!(digests.len(), 1, "author {author} signed {digests:?} in round {round}");
         }
     }
 
     /// How many vertices of this author there are.
-    pub fn of(&self, author: u16) -> usize {
+    pub(crate) fn of(&self, author: u16) -> usize {
         self.0.keys().filter(|(_, other)| *other == author).count()
     }
 
