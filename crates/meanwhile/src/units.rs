@@ -111,7 +111,8 @@ impl FromStr for Money {
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.millis();
-        let place = TIME_MILLIS.iter().rposition(|unit| millis.is_multiple_of(*unit) && millis >= *unit);
+        let place =
+            TIME_MILLIS.iter().rposition(|unit| millis.is_multiple_of(*unit) && millis >= *unit);
         let place = place.unwrap_or(0);
         write!(formatter, "{}{}", millis / TIME_MILLIS[place], TIME_UNITS[place].0)
     }

@@ -60,6 +60,8 @@ pub struct PeerStatus {
     pub round: Round,
     /// The highest commit that it has told of.
     pub commit: CommitIndex,
+    /// How long ago it was last heard, in milliseconds; none when never, or for this node itself.
+    pub heard_ms: Option<u64>,
 }
 
 /// Whether a validator takes part, as one node sees it. Never blame: a slow validator is behind.
@@ -88,6 +90,7 @@ impl NodeStatus {
             connected: false,
             round: Round::ZERO,
             commit: CommitIndex::ZERO,
+            heard_ms: None,
         });
         let tip = execution.ledger().tip();
         let mut status = Self {
@@ -128,7 +131,11 @@ impl NodeStatus {
             };
             peer.connected = seen.is_connected || peer.state == PeerState::Own;
             peer.round = seen.round;
-            peer.commit = seen.commit;
+            peer.commit = match peer.state {
+                PeerState::Own => state.commit,
+                _ => seen.commit,
+            };
+            peer.heard_ms = seen.heard_ago.map(|ago| ago.value() / 1_000);
         }
     }
 

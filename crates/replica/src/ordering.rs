@@ -402,7 +402,9 @@ impl Ordering {
                     self.peers.holds(reference.author, reference.round);
                     tables::put_vertex(persist, &reference, vertex.encoded());
                     let is_foreign = self.config.own != Some(reference.author);
-                    if is_foreign && !vertex.payload().is_empty() {
+                    // Who catches up has the commits almost as soon as the vertices.
+                    let is_live = self.catch_up.target().is_none();
+                    if is_foreign && is_live && !vertex.payload().is_empty() {
                         then.push(Action::Ahead(vertex));
                     }
                 }

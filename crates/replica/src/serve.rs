@@ -105,3 +105,6 @@ fn collect(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

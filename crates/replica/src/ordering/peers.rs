@@ -111,6 +111,7 @@ impl Peers {
                 is_connected: peer.is_connected || self.own == Some(author),
                 round: peer.round,
                 commit: peer.commit,
+                heard_ago: peer.heard.map(|heard| now.since(heard)),
             })
             .collect()
     }

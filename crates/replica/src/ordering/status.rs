@@ -6,6 +6,7 @@ use types::CommitIndex;
 use types::Digest;
 use types::Moment;
 use types::Round;
+use types::Span;
 
 /// How far this node is, and how it sees the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct PeerStatus {
     pub round: Round,
     /// The last commit that it told of.
     pub commit: CommitIndex,
+    /// How long ago it was last heard; none when never, or for this node itself.
+    pub heard_ago: Option<Span>,
 }
 
 /// Whether a validator takes part. Never blame: a slow one is behind.

@@ -38,7 +38,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
             round: peer.round,
             // Nobody tells a node its own commit.
             commit: if own { now.commit } else { peer.commit },
-            last_seen_ms: None,
+            last_seen_ms: peer.heard_ms,
         }
     });
     Status {
