@@ -27,9 +27,13 @@
 //!
 //! // The first vertex is due at once; it is signed outside.
 //! ordering.handle(Moment::ZERO, TimestampMs::ZERO, Input::Wake);
-//! let step = ordering.poll_step().expect("a draft");
-//! let [Action::Sign(draft)] = &step.write(&store)?[..] else { panic!("a draft") };
-//! assert_eq!(draft.header.round.value(), 1);
+//! let step = ordering.poll_step().expect("a status to send and a draft to sign");
+//! let then = step.write(&store)?;
+//! let draft = then.iter().find_map(|action| match action {
+//!     Action::Sign(draft) => Some(draft),
+//!     _ => None,
+//! });
+//! assert_eq!(draft.map(|draft| draft.header.round.value()), Some(1));
 //! # Ok(())
 //! # }
 //! ```

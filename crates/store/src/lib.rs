@@ -1,6 +1,6 @@
 //! Durable tables behind one trait, and an in-memory twin that can lose what was not synced.
 //!
-//! A machine asks for [`Changes`](types::table::Changes) to be written; this crate applies them
+//! A machine asks for [`Changes`] to be written; this crate applies them
 //! in one atomic step, over all tables, and says when they are durable. It knows no vertex, no
 //! coin and no key: it never looks into the bytes, never retries a failed write, and never goes
 //! on after one, since a disk that failed once may have dropped what it said it kept.

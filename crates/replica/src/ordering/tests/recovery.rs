@@ -48,7 +48,7 @@ fn a_restart_without_a_loss_is_equal_to_none() {
 fn all_may_lose_their_power_at_once() {
     let mut net = Net::new(4);
     net.run_loaded(seconds(1));
-    for _ in 0..3 {
+    for _ in 0..2 {
         let ordered = net.status(0).commit;
         (0..4).for_each(|own| net.crash(own));
         (0..4).for_each(|own| net.start(own));
@@ -84,11 +84,11 @@ fn catching_up_survives_a_peer_that_does_not_answer() {
     let mut net = Net::new(4);
     net.run_loaded(seconds(1));
     net.crash(3);
-    net.run_loaded(seconds(4));
+    net.run_loaded(seconds(2));
     // The first two in turn do not serve rounds.
     net.loss = |from, to, message| to == 3 && from < 2 && matches!(message, Message::Range(_));
     net.start(3);
-    net.run_loaded(seconds(8));
+    net.run_loaded(seconds(7));
     let (own, other) = (net.status(3), net.status(0));
     assert!(other.round.distance_from(own.round) < 5, "{own:?} {other:?}");
     net.check();
