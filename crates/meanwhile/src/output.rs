@@ -102,7 +102,8 @@ impl Progress {
                 let share = |steps: u64| steps.saturating_mul(10) / self.total.max(1);
                 if share(done) > share(self.said) {
                     self.said = done;
-                    say(&format!("{}: {done} of {} {note}", self.what, self.total));
+                    let line = format!("{}: {done} of {} {note}", self.what, self.total);
+                    say(line.trim_end());
                 }
             }
         }

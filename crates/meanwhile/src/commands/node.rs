@@ -22,7 +22,8 @@ use super::block_on;
 
 /// The environment variable that says what is logged.
 const LOG_VARIABLE: &str = "MEANWHILE_LOG";
-const LOG_DEFAULT: &str = "info";
+/// The database tells much about itself that nobody needs to know while it works.
+const LOG_DEFAULT: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// Run one validator, or check its configuration
 ///

@@ -43,7 +43,8 @@ fn render(status: &Status) -> String {
     let is_heard = status.validators.iter().any(|validator| validator.last_seen_ms.is_some());
     let mut head = vec!["validator", "name", "state", "round", "commit"];
     head.extend(is_heard.then_some("heard"));
-    let rows: Vec<Vec<String>> = status.validators.iter().map(row).collect();
+    let rows: Vec<Vec<String>> =
+        status.validators.iter().map(|validator| row(status, validator)).collect();
     let table = output::table(&head, &rows);
     let kind = if status.development { ", for development" } else { "" };
     format!(
@@ -52,13 +53,14 @@ fn render(status: &Status) -> String {
     )
 }
 
-fn row(validator: &ValidatorStatus) -> Vec<String> {
+fn row(status: &Status, validator: &ValidatorStatus) -> Vec<String> {
     let state = match validator.state {
         ValidatorState::Live => "live".to_owned(),
         ValidatorState::Behind => format!("behind by {} rounds", validator.behind_rounds),
         ValidatorState::Silent => "silent".to_owned(),
     };
     let heard = match validator.last_seen_ms {
+        _ if status.validator == Some(validator.index) => "asked".to_owned(),
         None => "never".to_owned(),
         Some(millis) if millis < 1_000 => "now".to_owned(),
         Some(millis) => format!("{} s ago", millis / 1_000),
