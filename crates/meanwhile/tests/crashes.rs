@@ -216,7 +216,14 @@ fn a_stopped_network_resumes_where_it_was() {
 fn validators_end_when_their_supervisor_is_killed() {
     let devnet = Devnet::start();
     let pids: Vec<u64> = (0..devnet.validators()).map(|index| devnet.pid(index)).collect();
-    drop(devnet);
+    let port = devnet.port();
+    // While it runs, a second one in the same folder is refused.
+    let dir = devnet.dir().to_str().unwrap().to_owned();
+    let second = common::run(&["devnet", "--dir", &dir, "--http-port", "9"]);
+    let error = common::text(&second.stderr);
+    assert!(!second.status.success() && error.contains("already running"), "{error}");
+
+    let folder = devnet.kill_supervisor();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(common::until("the end of all validators", async || {
         let is_alive = |pid: &u64| {
@@ -225,4 +232,6 @@ fn validators_end_when_their_supervisor_is_killed() {
         };
         (!pids.iter().any(is_alive)).then_some(())
     }));
+    let devnet = Devnet::resume(folder, port, &[]);
+    runtime.block_on(async { common::assert_same_history(&devnet.clients()).await });
 }

@@ -63,7 +63,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 struct Start {
     /// How many validators [default: 4, or what the folder holds]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     validators: Option<u16>,
     /// The network's folder [default: $XDG_DATA_HOME/meanwhile/devnet, or
     /// ~/.local/share/meanwhile/devnet]
@@ -163,6 +163,9 @@ impl Start {
         let folder = Folder::take(&dir)?;
         output::say(&format!("Meanwhile development network. {}", dealer::WARNING));
         if self.reset {
+            // A port in use must not cost anybody the network that is there.
+            let count = self.validators.unwrap_or(layout::VALIDATORS_DEFAULT);
+            ports::check_free(&ports::plan(self.http_port, count)?)?;
             folder.reset()?;
         }
         let network = folder.open(&Wishes {

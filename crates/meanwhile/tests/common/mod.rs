@@ -34,8 +34,12 @@ use tempfile::TempDir;
 /// How long anything may take before a test says that it never came.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The binary under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_meanwhile");
+/// The binary under test: the one that was built with the tests, or another one that is named, such
+/// as a release build, to measure it.
+pub(crate) fn binary() -> String {
+    let named = std::env::var("MEANWHILE_TEST_BINARY").ok();
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_meanwhile").to_owned())
+}
 
 /// A running development network.
 pub(crate) struct Devnet {
@@ -60,7 +64,7 @@ impl Devnet {
 
     /// Starts the network that is in a folder.
     pub(crate) fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
-        let mut supervisor = Command::new(BINARY)
+        let mut supervisor = Command::new(binary())
             .args(["devnet", "--json", "--http-port", &port.to_string(), "--dir"])
             .arg(folder.path())
             .args(flags)
@@ -165,6 +169,14 @@ impl Devnet {
         std::mem::replace(&mut self.folder, folder)
     }
 
+    /// Ends the supervisor's process at once and gives back its folder.
+    pub(crate) fn kill_supervisor(mut self) -> TempDir {
+        self.supervisor.kill().unwrap();
+        self.supervisor.wait().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::replace(&mut self.folder, folder)
+    }
+
     fn next_line(&self) -> String {
         self.said.recv_timeout(PATIENCE).expect("the supervisor says it in time")
     }
@@ -180,12 +192,12 @@ impl Drop for Devnet {
 
 /// Runs the binary to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).env_remove("MEANWHILE_URL").output().unwrap()
+    Command::new(binary()).args(arguments).env_remove("MEANWHILE_URL").output().unwrap()
 }
 
 /// Runs the binary with something on its standard input.
 pub(crate) fn run_with_input(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(BINARY)
+    let mut child = Command::new(binary())
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
