@@ -5,6 +5,7 @@
 
 use types::Quorums;
 use types::Round;
+use types::Rules;
 use types::genesis::ConsensusParameters;
 
 /// How far above the highest round with a quorum a vertex may stand, in rounds.
@@ -38,6 +39,11 @@ pub enum Leaders {
 }
 
 impl Parameters {
+    /// What the stateless validity of a vertex depends on.
+    pub const fn rules(&self) -> Rules {
+        Rules { wave: self.wave }
+    }
+
     /// V(r): the round whose vertices vote for the leaders of round r.
     pub(crate) const fn vote_round(&self, round: Round) -> Round {
         round.saturating_add(self.wave - 2)
@@ -50,8 +56,7 @@ impl Parameters {
 
     /// The round whose leaders are decided by vertices of `round`, if there is one.
     pub(crate) fn decided_by(&self, round: Round) -> Option<Round> {
-        let decided = round.saturating_sub(self.wave - 1);
-        (decided > Round::ZERO).then_some(decided)
+        self.rules().decided_by(round)
     }
 
     /// The first round that may hold an anchor for the leaders of round r.

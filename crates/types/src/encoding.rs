@@ -116,6 +116,11 @@ impl Writer {
         }
     }
 
+    /// The bytes so far, to look at.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The bytes so far.
     pub fn finish(self) -> Vec<u8> {
         self.0

@@ -35,7 +35,6 @@ mod digest;
 mod ids;
 mod keys;
 mod payload;
-#[cfg(any(test, feature = "test-utils"))]
 pub mod test_utils;
 mod vertex;
 

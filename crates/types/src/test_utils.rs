@@ -1,4 +1,7 @@
-//! Whole networks with known secrets, for tests of every crate.
+//! Whole networks with known secrets, for tests of every crate and for the simulator.
+//!
+//! The simulator is part of the program, so this module is too. What skips a check stays behind the
+//! feature `test-utils`, which the program never switches on.
 
 use alloc::format;
 use alloc::sync::Arc;

@@ -113,6 +113,15 @@ impl VertexRef {
     }
 }
 
+impl Rules {
+    /// The round whose leaders vertices of `round` decide, and whose common coin they carry shares
+    /// of; none when there is no such round.
+    pub fn decided_by(self, round: Round) -> Option<Round> {
+        let decided = round.saturating_sub(self.wave - 1);
+        (decided > Round::ZERO).then_some(decided)
+    }
+}
+
 impl Header {
     /// What its author signs and others refer to.
     pub fn digest(&self) -> Digest {
@@ -126,8 +135,7 @@ impl Header {
 
     /// The round whose common coin this vertex carries a share of, or none before round 1.
     pub fn coin_round(&self, rules: Rules) -> Option<Round> {
-        let round = self.round.saturating_sub(rules.wave - 1);
-        (round >= Round::new(1)).then_some(round)
+        rules.decided_by(self.round)
     }
 
     /// The bytes that the author signs: a domain and the header's digest.
@@ -146,9 +154,10 @@ impl Vertex {
     pub fn new(header: Header, payload: Payload, signature: Signature) -> Self {
         let mut writer = Writer::default();
         header.encode(&mut writer);
+        let digest = header_digest(writer.as_bytes());
         payload.encode(&mut writer);
         signature.encode(&mut writer);
-        let reference = header.reference();
+        let reference = VertexRef { round: header.round, author: header.author, digest };
         Self { header, payload, signature, reference, encoded: Bytes::from(writer.finish()) }
     }
 

@@ -6,7 +6,6 @@ use consensus::Parameters;
 use types::Commit;
 use types::Moment;
 use types::Round;
-use types::Rules;
 use types::Unverified;
 use types::Verified;
 use types::Vertex;
@@ -127,7 +126,7 @@ fn verified(
     reference: &VertexRef,
     encoded: &Bytes,
 ) -> Result<Verified<Vertex>, OpenError> {
-    let rules = Rules { wave: config.parameters.wave };
+    let rules = config.parameters.rules();
     let reference = *reference;
     let vertex =
         Unverified::decode(encoded).map_err(|reason| OpenError::Torn { reference, reason })?;
