@@ -7,8 +7,6 @@ mod replacement;
 mod settle;
 mod taking;
 
-use std::collections::BTreeMap;
-
 use bitcoin::Amount;
 use bitcoin::OutPoint;
 use bitcoin::Script;
@@ -21,7 +19,6 @@ use bitcoin::Txid;
 use bitcoin::Witness;
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
-use bytes::Bytes;
 use types::Author;
 use types::Digest;
 use types::Genesis;
@@ -29,11 +26,6 @@ use types::Item;
 use types::TimestampMs;
 use types::genesis::Allocation;
 use types::genesis::HexBytes;
-use types::table::Changes;
-use types::table::Row;
-use types::table::Table;
-use types::table::TableFault;
-use types::table::TableRead;
 use types::test_utils::TestNetwork;
 
 use super::Admission;
@@ -50,6 +42,7 @@ use crate::PreparedTransaction;
 use crate::ScriptCache;
 use crate::query;
 use crate::rows::ScriptHash;
+use crate::test_utils::MemoryTables;
 
 /// What the pool's own validator is called, and another.
 const OWN: Author = Author::new(0);
@@ -59,61 +52,13 @@ const COINS: usize = 6;
 const COIN_SAT: u64 = 5_000_000_000;
 const FEE: u64 = 1_000;
 
-#[derive(Clone, Default)]
-struct Rows(BTreeMap<(Table, Bytes), Bytes>);
-
 struct World {
     genesis: Genesis,
-    rows: Rows,
+    rows: MemoryTables,
     ledger: Ledger,
     cache: ScriptCache,
     mempool: Mempool,
     coins: Vec<OutPoint>,
-}
-
-impl Rows {
-    fn write(&mut self, changes: Changes) {
-        for change in changes {
-            let key = (change.table, change.key);
-            match change.value {
-                Some(value) => self.0.insert(key, value),
-                None => self.0.remove(&key),
-            };
-        }
-    }
-
-    fn matching(&self, table: Table, prefix: &[u8]) -> impl DoubleEndedIterator<Item = Row> {
-        let rows = self.0.iter().filter(move |((of, _), _)| *of == table);
-        rows.map(|((_, key), value)| (key.clone(), value.clone()))
-            .filter(move |(key, _)| key.starts_with(prefix))
-    }
-}
-
-impl TableRead for Rows {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, TableFault> {
-        Ok(self.0.get(&(table, Bytes::copy_from_slice(key))).cloned())
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        from: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Row>, TableFault> {
-        Ok(self.matching(table, prefix).filter(|(key, _)| key >= from).take(limit).collect())
-    }
-
-    fn scan_back(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        from: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Row>, TableFault> {
-        let rows = self.matching(table, prefix).rev();
-        Ok(rows.filter(|(key, _)| from.is_empty() || key <= from).take(limit).collect())
-    }
 }
 
 impl World {
@@ -129,7 +74,7 @@ impl World {
             change(genesis);
         });
         let genesis = network.genesis;
-        let mut rows = Rows::default();
+        let mut rows = MemoryTables::default();
         rows.write(Ledger::genesis(&genesis).unwrap());
         let ledger = Ledger::open(&genesis, &rows).unwrap();
         let coins = query::utxos(&rows, &ScriptHash::of(&free()), None, COINS).unwrap();

@@ -151,8 +151,7 @@ impl Run {
             entries.iter().map(|entry| entry.spent().len()).sum::<usize>()
         );
         assert!(totals.memory <= self.world.mempool.limits().bytes_max);
-        let stored = self.world.rows.0.keys().filter(|(table, _)| *table == super::super::POOL);
-        assert_eq!(stored.count(), entries.len());
+        assert_eq!(self.world.rows.rows(super::super::POOL).count(), entries.len());
     }
 }
 

@@ -4,6 +4,7 @@ use bitcoin::Sequence;
 use bitcoin::absolute::LockTime;
 use types::encoding::Decode;
 use types::encoding::Encode;
+use types::table::Changes;
 
 use super::FEE;
 use super::OTHER;
@@ -192,13 +193,14 @@ fn a_restart_drops_what_became_final_or_lost_meanwhile() {
     for payment in [&settled, &loser, &child] {
         world.admit(payment);
     }
-    let rows: Vec<_> =
-        world.rows.0.iter().filter(|((table, _), _)| *table == super::super::POOL).collect();
-    let rows: Vec<_> = rows.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut rows = Changes::default();
+    for (key, value) in world.rows.rows(super::super::POOL) {
+        rows.put(super::super::POOL, key.clone(), value.clone());
+    }
     assert_eq!(rows.len(), 3);
     world.commit(OTHER, &[settled, spend(&[world.coin(1)], 3, FEE)]);
     // The crash came between the commit's rows and the pool's.
-    world.rows.0.extend(rows);
+    world.rows.write(rows);
     world.restart();
     let states: Vec<_> = world.mempool.iter().map(|entry| (entry.txid(), entry.state())).collect();
     assert_eq!(states, [(child.compute_txid(), State::Parked)]);
@@ -210,9 +212,12 @@ fn rows_that_do_not_decode_stop_the_start() {
     world.admit(&spend(&[world.coin(0)], 2, FEE));
     let row = world.mempool.iter().next().unwrap().row();
     assert_eq!(Row::from_bytes(&row.to_bytes()).unwrap(), row);
-    for value in world.rows.0.iter_mut().filter(|((table, _), _)| *table == super::super::POOL) {
-        *value.1 = value.1.slice(..20);
+    let mut cut = Changes::default();
+    for (key, value) in world.rows.rows(super::super::POOL) {
+        cut.put(super::super::POOL, key.clone(), value.slice(..20));
     }
+    assert_eq!(cut.len(), 1);
+    world.rows.write(cut);
     let limits = *world.mempool.limits();
     assert!(super::Mempool::open(Some(OWN), limits, &world.ledger, &world.rows).is_err());
 }
