@@ -189,20 +189,8 @@ impl Node {
         let opened = open::open(checked.clone()).await?;
         let store = Arc::clone(&opened.store);
         let stop = Stops::default();
-        let (inbox, inbox_waiting) = mpsc::channel(INBOX_MAX);
-        let (notices, notices_waiting) = mpsc::channel(NOTICES_MAX);
-        let mut ingress = Ingress::new(&checked, &store, inbox.clone(), &metrics)?;
-        let mesh = Mesh::start(
-            MeshConfig::new(&checked),
-            Arc::clone(&metrics),
-            |peer, class| ingress.open(peer, class),
-            notices,
-            stop.links.clone(),
-        )
-        .await?;
-        ingress.start(&mesh.sender(), notices_waiting);
+        let Links { inbox, mesh, ingress } = Links::open(&checked, &store, &metrics, &stop).await?;
         let (failed, failures) = mpsc::channel(FAILURES_MAX);
-        let inbox = Inbox { sender: inbox, waiting: inbox_waiting };
         let (threads, handle) =
             start_machines(checked, opened, inbox, mesh.sender(), metrics, &stop, &failed)?;
         let (http_address, http) = match http_listener {
@@ -233,6 +221,37 @@ impl Node {
 struct Inbox {
     sender: mpsc::Sender<Inbound>,
     waiting: mpsc::Receiver<Inbound>,
+}
+
+/// The connections to the other validators, and the way from them to the ordering thread.
+struct Links {
+    inbox: Inbox,
+    mesh: Mesh,
+    ingress: Ingress,
+}
+
+impl Links {
+    /// Listens, dials, and verifies what comes in. It waits in the inbox.
+    async fn open(
+        checked: &Checked,
+        store: &Arc<dyn Store>,
+        metrics: &Arc<Metrics>,
+        stop: &Stops,
+    ) -> Result<Self, NodeError> {
+        let (sender, waiting) = mpsc::channel(INBOX_MAX);
+        let (notices, notices_waiting) = mpsc::channel(NOTICES_MAX);
+        let mut ingress = Ingress::new(checked, store, sender.clone(), metrics)?;
+        let mesh = Mesh::start(
+            MeshConfig::new(checked),
+            Arc::clone(metrics),
+            |peer, class| ingress.open(peer, class),
+            notices,
+            stop.links.clone(),
+        )
+        .await?;
+        ingress.start(&mesh.sender(), notices_waiting);
+        Ok(Self { inbox: Inbox { sender, waiting }, mesh, ingress })
+    }
 }
 
 /// Starts the two threads and makes the door to them.

@@ -5,7 +5,6 @@
 //! ledger, HTTP and the pool are absent.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
@@ -31,11 +30,11 @@ use types::Round;
 
 use crate::config::Checked;
 use crate::mesh::Mesh;
-use crate::mesh::MeshConfig;
 use crate::metrics::Metrics;
-use crate::runtime::INBOX_MAX;
-use crate::runtime::NOTICES_MAX;
+use crate::runtime::FAILURES_MAX;
+use crate::runtime::Links;
 use crate::runtime::NodeError;
+use crate::runtime::STOP_DEADLINE;
 use crate::runtime::Stops;
 use crate::runtime::clock::Clock;
 use crate::runtime::feed::Feed;
@@ -45,9 +44,6 @@ use crate::runtime::ordering::OrderingThread;
 use crate::runtime::thread;
 use crate::runtime::thread::Owned;
 use crate::status::NodeStatus;
-
-/// How long the links and the thread each may take to end.
-const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// One validator's ordering half; [`OrderingNode::stop`] ends it.
 #[derive(Debug)]
@@ -83,22 +79,11 @@ impl OrderingNode {
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let (store, ordering) = opened.map_err(|_| NodeError::Broken { name: "opening" })??;
         let metrics = Arc::new(Metrics::default());
-        let (inbox, inbox_waiting) = mpsc::channel(INBOX_MAX);
-        let (notices, notices_waiting) = mpsc::channel(NOTICES_MAX);
-        let (failed, failures) = mpsc::channel(8);
+        let (failed, failures) = mpsc::channel(FAILURES_MAX);
         let (feed, given) = Feed::new();
         let (status, _) = watch::channel(Arc::new(first_status(&ordering)));
         let stop = Stops::default();
-        let mut ingress = Ingress::new(&checked, &store, inbox.clone(), &metrics)?;
-        let mesh = Mesh::start(
-            MeshConfig::new(&checked),
-            Arc::clone(&metrics),
-            |peer, class| ingress.open(peer, class),
-            notices,
-            stop.links.clone(),
-        )
-        .await?;
-        ingress.start(&mesh.sender(), notices_waiting);
+        let Links { inbox, mesh, ingress } = Links::open(&checked, &store, &metrics, &stop).await?;
         let author = checked.identity.author;
         let ordering = OrderingThread {
             ordering,
@@ -107,7 +92,7 @@ impl OrderingNode {
             own: author,
             store,
             mesh: mesh.sender(),
-            inbox: inbox_waiting,
+            inbox: inbox.waiting,
             feed,
             status: Arc::new(status),
             metrics,
@@ -115,6 +100,7 @@ impl OrderingNode {
             stop: stop.machines.clone(),
         };
         let thread = thread::spawn("ordering", failed, move || ordering.run())?;
+        let inbox = inbox.sender;
         Ok(Self { author, inbox, given, failures, mesh, ingress, thread, stop })
     }
 
