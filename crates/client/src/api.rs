@@ -47,6 +47,8 @@ pub struct Status {
     pub height: Height,
     /// How many ordered commits are not applied yet.
     pub lag_commits: u64,
+    /// The number of the newest event, zero before the first.
+    pub last_event: u64,
     /// Every validator, ascending by index.
     pub validators: Vec<ValidatorStatus>,
 }

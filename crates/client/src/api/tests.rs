@@ -33,6 +33,7 @@ fn a_status_names_every_validator() {
         commit: CommitIndex::new(4),
         height: Height::new(101),
         lag_commits: 1,
+        last_event: 9,
         validators: vec![ValidatorStatus {
             index: Author::new(0),
             name: "zero".to_owned(),
@@ -56,6 +57,7 @@ fn a_status_names_every_validator() {
             "commit": 4,
             "height": 101,
             "lag_commits": 1,
+            "last_event": 9,
             "validators": [{
                 "index": 0,
                 "name": "zero",

@@ -1,7 +1,6 @@
 //! `meanwhile events`: the event log, the same at every node.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use clap::Args;
 use client::api::Event;
@@ -9,15 +8,11 @@ use client::api::EventKind;
 use client::api::EventQuery;
 use client::api::TxState;
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
 
 use crate::error::Failure;
 use crate::output;
 
 use super::NodeUrl;
-
-/// Without --follow the log ends when nothing more comes for so long.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// Print what happened: outcomes, skipped transactions, blocks
 ///
@@ -48,23 +43,26 @@ impl Arguments {
     /// When the node can not be asked.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let client = self.node.client()?;
-        // The stream waits for a node that is away; a first question tells a wrong address at once.
-        client.status().await?;
+        // The stream waits for a node that is away; a first question tells a wrong address at once,
+        // and where the log ends now.
+        let last = client.status().await?.last_event;
+        if !self.follow && self.after >= last {
+            return Ok(());
+        }
         let query = EventQuery { after: self.after, ..EventQuery::default() };
         let mut events = pin!(client.events(query));
-        loop {
-            let next = if self.follow {
-                events.next().await
-            } else {
-                match timeout(QUIET, events.next()).await {
-                    Ok(next) => next,
-                    Err(_) => return Ok(()),
-                }
-            };
-            let Some(event) = next else { return Ok(()) };
+        while let Some(event) = events.next().await {
             let event = event?;
-            if self.json { output::json(&event)? } else { output::line(&render(&event))? }
+            if self.json {
+                output::json(&event)?
+            } else {
+                output::line(&render(&event))?
+            }
+            if !self.follow && event.sequence >= last {
+                break;
+            }
         }
+        Ok(())
     }
 }
 

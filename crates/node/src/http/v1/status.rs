@@ -52,6 +52,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
         commit: now.commit,
         height: now.height,
         lag_commits: now.commit.distance_from(now.applied),
+        last_event: now.last_event,
         validators: validators.collect(),
     }
 }
