@@ -29,6 +29,11 @@ use crate::files;
 pub(crate) const PAYOUT_FILE: &str = "payout.wif";
 /// The file that holds the public card.
 pub(crate) const CARD_FILE: &str = "card.json";
+/// The file that stands for "these keys have never signed". The node takes it away before they sign
+/// for the first time; an empty store without it is one that was lost.
+pub(crate) const UNUSED_FILE: &str = "unused";
+const UNUSED_TEXT: &str = "These keys have never signed. The node deletes this file before they do; \
+                           do not put it back.\n";
 
 /// The secrets that a validator makes by itself.
 #[derive(Debug)]
@@ -83,7 +88,8 @@ impl Secrets {
         }
     }
 
-    /// Writes every secret into its own file in `dir`.
+    /// Writes every secret into its own file in `dir`, and when all are there the mark that they
+    /// have never signed: a folder whose keys are in use refuses before it could get one.
     ///
     /// # Errors
     /// When one is there already or the file system refuses.
@@ -92,7 +98,8 @@ impl Secrets {
         write_hex(&dir.join(VERTEX_FILE), self.vertex.to_seed().as_slice())?;
         write_hex(&dir.join(TRANSPORT_FILE), self.transport.to_seed().as_slice())?;
         write_hex(&dir.join(CHECKPOINT_FILE), self.checkpoint.to_bytes().as_slice())?;
-        files::write_secret(&dir.join(PAYOUT_FILE), &format!("{}\n", self.payout.to_wif()))
+        files::write_secret(&dir.join(PAYOUT_FILE), &format!("{}\n", self.payout.to_wif()))?;
+        files::write_private(&dir.join(UNUSED_FILE), UNUSED_TEXT)
     }
 }
 
@@ -169,7 +176,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Secrets::generate().unwrap().write(folder.path()).unwrap();
         let before = files::read(&folder.path().join(VERTEX_FILE)).unwrap();
+        let unused = folder.path().join(UNUSED_FILE);
+        assert!(unused.exists(), "new keys are marked as unused");
+        std::fs::remove_file(&unused).unwrap();
         assert!(Secrets::generate().unwrap().write(folder.path()).is_err());
         assert_eq!(files::read(&folder.path().join(VERTEX_FILE)).unwrap(), before);
+        assert!(!unused.exists(), "keys in use never look unused again");
     }
 }
