@@ -1,6 +1,7 @@
 //! Why a run can not begin.
 
 use ledger::LedgerError;
+use types::table::TableFault;
 
 /// Why a run can not begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +18,6 @@ pub enum SimulationError {
         /// The most allowed.
         most: u64,
     },
-    /// The schedule of messages is not there yet.
-    #[error("network {network} is not built yet; fifo, random and partition are")]
-    NetworkNotBuilt {
-        /// Which one.
-        network: crate::Network,
-    },
     /// So few validators tolerate no fault, and all shares of their common coin would be one key.
     #[error("validators is {validators}: a network has 1 validator, or 4 and more")]
     TooFewForCoin {
@@ -32,4 +27,7 @@ pub enum SimulationError {
     /// The genesis of the made-up network is refused: a fault of this crate.
     #[error("the genesis is refused: {0}")]
     Genesis(#[from] LedgerError),
+    /// The store in memory failed: a fault of this crate.
+    #[error(transparent)]
+    Store(#[from] TableFault),
 }

@@ -6,8 +6,8 @@
 //! by checkers that share no code with what they judge, and one hash goes over every message that
 //! arrived and everything that came out: the same options give the same report, bit for bit.
 //!
-//! This crate opens no file or socket, reads no clock and starts no thread. Its networks use keys
-//! that everybody knows.
+//! This crate opens no file or socket and reads no clock; only [`run_all`] starts threads, each with
+//! runs of its own. Its networks use keys that everybody knows.
 //!
 //! ```
 //! use simulator::Network;
@@ -21,29 +21,40 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adversaries;
 mod check;
 mod dag;
 mod error;
 mod load;
+mod memo;
 mod options;
+mod parallel;
+mod plan;
 mod report;
 mod schedule;
+mod suite;
 mod trace;
 mod world;
 
 pub use dag::Dag;
 pub use error::SimulationError;
+pub use memo::Memo;
 pub use options::Faults;
 pub use options::Leaders;
 pub use options::Load;
 pub use options::Network;
 pub use options::Options;
 pub use options::ROUNDS_MAX;
+pub use options::Scheduler;
 pub use options::UnknownName;
+pub use parallel::run_all;
 pub use report::Latency;
 pub use report::Report;
 pub use report::Safety;
 pub use report::Transactions;
+pub use suite::Row;
+pub use suite::SUITE_ROUNDS;
+pub use suite::Suite;
 
 /// Runs a network as the options say and judges what it did. A broken promise is no error: it
 /// stands in [`Report::safety`], beside the seed that shows it.
@@ -54,11 +65,20 @@ pub fn run(options: &Options) -> Result<Report, SimulationError> {
     run_and_draw(options).map(|(report, _)| report)
 }
 
+/// As [`run`], with what earlier runs had to compute anyway. The report is the same.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(options: &Options, memo: &mut Memo) -> Result<Report, SimulationError> {
+    options.check()?;
+    Ok(world::World::new(options, memo)?.run().0)
+}
+
 /// As [`run`], and gives the DAG that came of it.
 ///
 /// # Errors
 /// As [`run`].
 pub fn run_and_draw(options: &Options) -> Result<(Report, Dag), SimulationError> {
     options.check()?;
-    Ok(world::World::new(options)?.run())
+    Ok(world::World::new(options, &mut Memo::default())?.run())
 }

@@ -48,6 +48,9 @@ const CONFLICT_ONE_IN: u32 = 6;
 /// One in so many transactions is handed to two validators.
 const TWICE_ONE_IN: u32 = 6;
 const OP_TRUE: u8 = 0x51;
+const OP_TWO: u8 = 0x52;
+/// How many coins there are for poisoners.
+const POISON_COINS: usize = 8;
 
 /// All clients together.
 #[derive(Debug, Default)]
@@ -94,11 +97,14 @@ pub(crate) struct Submission {
     pub(crate) transaction: Transaction,
 }
 
-/// Gives the clients their coins.
+/// Gives the clients their coins, and poisoners theirs.
 pub(crate) fn allocate(genesis: &mut Genesis) {
-    let script = HexBytes(script().into_bytes());
-    let coin = Allocation { script, amount_sat: COIN_SAT };
-    genesis.allocations = vec![coin; COINS];
+    let coin = |script: ScriptBuf| {
+        let script = HexBytes(script.into_bytes());
+        Allocation { script, amount_sat: COIN_SAT }
+    };
+    genesis.allocations = vec![coin(script()); COINS];
+    genesis.allocations.resize(COINS + POISON_COINS, coin(poison_script().to_p2wsh()));
 }
 
 /// Pays whoever asks, in the form in which wallets of today are paid.
@@ -108,6 +114,35 @@ fn script() -> ScriptBuf {
 
 fn witness_script() -> ScriptBuf {
     ScriptBuf::from_bytes(vec![OP_TRUE])
+}
+
+/// As the clients' script, and another one: whoever spends a client's coin makes it a liar.
+fn poison_script() -> ScriptBuf {
+    ScriptBuf::from_bytes(vec![OP_TWO])
+}
+
+/// The coins that clients begin with.
+pub(crate) fn client_coins(read: &dyn TableRead) -> Result<Vec<OutPoint>, TableFault> {
+    let utxos = query::utxos(read, &ScriptHash::of(&script()), None, COINS)?;
+    Ok(utxos.into_iter().map(|utxo| utxo.outpoint).collect())
+}
+
+/// The coins that poisoners begin with.
+pub(crate) fn poison_coins(read: &dyn TableRead) -> Result<Vec<OutPoint>, TableFault> {
+    let script = ScriptHash::of(&poison_script().to_p2wsh());
+    let utxos = query::utxos(read, &script, None, POISON_COINS)?;
+    Ok(utxos.into_iter().map(|utxo| utxo.outpoint).collect())
+}
+
+/// Spends a poisoner's coin; another `variant` is a rival.
+pub(crate) fn poison(coin: OutPoint, variant: u64) -> Transaction {
+    let witness = Witness::from_slice(&[poison_script().as_bytes()]);
+    transaction(coin, witness, COIN_SAT.saturating_sub(variant * FEE_SAT))
+}
+
+/// Spends a coin without the right to.
+pub(crate) fn unsigned(coin: OutPoint) -> Transaction {
+    transaction(coin, Witness::default(), COIN_SAT - FEE_SAT)
 }
 
 impl Load {
@@ -295,13 +330,18 @@ fn able(applied: &[Option<CommitIndex>], since: CommitIndex) -> impl Iterator<It
 }
 
 fn spend(coin: &Coin, fee_sat: u64) -> Transaction {
+    let witness = Witness::from_slice(&[witness_script().as_bytes()]);
+    transaction(coin.outpoint, witness, coin.amount_sat.saturating_sub(fee_sat))
+}
+
+fn transaction(previous_output: OutPoint, witness: Witness, amount_sat: u64) -> Transaction {
     let input = TxIn {
-        previous_output: coin.outpoint,
+        previous_output,
         script_sig: ScriptBuf::new(),
         sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-        witness: Witness::from_slice(&[witness_script().as_bytes()]),
+        witness,
     };
-    let value = Amount::from_sat(coin.amount_sat.saturating_sub(fee_sat));
+    let value = Amount::from_sat(amount_sat);
     Transaction {
         version: transaction::Version::TWO,
         lock_time: absolute::LockTime::ZERO,

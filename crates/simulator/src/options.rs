@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::Serialize;
 use types::Quorums;
+use types::genesis::ConsensusParameters;
 
 use crate::error::SimulationError;
 
@@ -13,6 +14,9 @@ use crate::error::SimulationError;
 pub const ROUNDS_MAX: u64 = 100_000;
 /// The most validators of one run.
 const VALIDATORS_MAX: u64 = 128;
+/// How deep the garbage line of one run may lie: what a genesis allows.
+const GC_DEPTH_MIN: u64 = 20;
+const GC_DEPTH_MAX: u64 = 100_000;
 
 /// What a run is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +35,14 @@ pub struct Options {
     pub leaders: Leaders,
     /// How messages travel.
     pub network: Network,
+    /// Who decides how they travel, on the network of an adversary.
+    pub scheduler: Scheduler,
     /// What breaks.
     pub faults: Faults,
     /// What clients do.
     pub load: Load,
+    /// G: how many rounds below a committed leader stay orderable.
+    pub gc_depth: u64,
 }
 
 /// The text names nothing that is known.
@@ -104,8 +112,30 @@ choice!(
         Random = "random",
         /// As random, and now and then the network falls apart for a while.
         Partition = "partition",
-        /// Somebody who knows everything but the coin decides what arrives when. Not built yet.
+        /// Somebody who reads every message, and knows each coin as soon as it can be known, decides
+        /// what arrives when.
         Adversary = "adversary",
+    }
+);
+choice!(
+    /// Who decides on the network of an adversary.
+    Scheduler {
+        /// One of the others; the seed chooses.
+        Mix = "mix",
+        /// Guesses leaders and keeps their vertices from everybody until the votes are cast.
+        Starver = "starver",
+        /// Holds back all that f validators send or receive.
+        Laggards = "laggards",
+        /// Keeps every vertex of some rounds from more than f validators for a while.
+        WithheldRound = "withheld-round",
+        /// Delays the vertices whose shares would complete a common coin.
+        LateReveal = "late-reveal",
+        /// Shows each slot as committed to one side and as skipped to the other.
+        Aimer = "aimer",
+        /// Stops links one after the other, and restores them in another order.
+        Swizzle = "swizzle",
+        /// f validators read much slower than they are written to.
+        SlowReaders = "slow-readers",
     }
 );
 choice!(
@@ -117,6 +147,23 @@ choice!(
         Crash = "crash",
         /// f validators never say anything.
         Silent = "silent",
+        /// f validators sign two vertices a round and show them to different others.
+        Equivocate = "equivocate",
+        /// f validators keep their vertices, and with them their shares of the coin, from most.
+        WithholdShares = "withhold-shares",
+        /// f validators give shares of the coin that are wrong.
+        ForgeShares = "forge-shares",
+        /// f validators send bytes that are no messages, and vertices that lead nowhere.
+        Garbage = "garbage",
+        /// f validators propose what no ledger can take.
+        Poison = "poison",
+        /// f validators equivocate together and build on each other's twins.
+        Cartel = "cartel",
+        /// f validators lose their disks and return without a memory.
+        LostDisk = "lost-disk",
+        /// Up to f validators, each with a fault of its own, and perhaps crashes of the others; the
+        /// seed chooses.
+        Mix = "mix",
     }
 );
 choice!(
@@ -141,8 +188,10 @@ impl Options {
             slots: validators.clamp(1, 2),
             leaders: Leaders::Coin,
             network: Network::Fifo,
+            scheduler: Scheduler::Mix,
             faults: Faults::None,
             load: Load::Transactions,
+            gc_depth: ConsensusParameters::default().gc_depth,
         }
     }
 
@@ -156,10 +205,29 @@ impl Options {
         if self.validators > 1 && Quorums::new(self.validators).coin_threshold() == 1 {
             return Err(SimulationError::TooFewForCoin { validators: self.validators });
         }
-        match self.network {
-            Network::Adversary => Err(SimulationError::NetworkNotBuilt { network: self.network }),
-            _ => Ok(()),
-        }
+        in_range("gc depth", self.gc_depth, GC_DEPTH_MIN, GC_DEPTH_MAX)
+    }
+}
+
+/// As flags of `meanwhile simulate`: the run again.
+impl fmt::Display for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "--validators {} --rounds {} --seed {} --wave {} --slots {} --leaders {} --network {} \
+             --scheduler {} --faults {} --load {} --gc-depth {}",
+            self.validators,
+            self.rounds,
+            self.seed,
+            self.wave,
+            self.slots,
+            self.leaders,
+            self.network,
+            self.scheduler,
+            self.faults,
+            self.load,
+            self.gc_depth
+        )
     }
 }
 
@@ -202,7 +270,6 @@ mod tests {
         assert!(Options::new(3).check().unwrap_err().to_string().contains("4 and more"));
         assert!(Options { slots: 5, ..Options::new(4) }.check().is_err());
         assert!(Options { rounds: 0, ..Options::new(4) }.check().is_err());
-        let options = Options { network: Network::Adversary, ..Options::new(4) };
-        assert!(options.check().unwrap_err().to_string().contains("adversary"));
+        assert!(Options { gc_depth: 4, ..Options::new(4) }.check().is_err());
     }
 }

@@ -11,6 +11,8 @@ use types::Digest;
 pub struct Report {
     /// The seed that replays it.
     pub seed: u64,
+    /// Who decided how messages travel, and who was faulty how.
+    pub against: String,
     /// The rounds that were asked for.
     pub rounds: u64,
     /// The highest round that an honest validator has built.
@@ -40,6 +42,14 @@ pub struct Report {
     pub messages: u64,
     /// How often a validator lost its power.
     pub crashes: u64,
+    /// How often an honest validator proved a fault of another one.
+    pub accusations: u64,
+    /// The most vertices that an honest validator held when it was looked at.
+    pub held_vertices_max: u64,
+    /// The most bytes of vertices.
+    pub held_bytes_max: u64,
+    /// The most vertices that one wanted at a time.
+    pub fetching_max: u64,
     /// What became of the clients' transactions.
     pub transactions: Transactions,
 }

@@ -90,6 +90,19 @@ impl Schedule {
         self.random.random_ratio(1, times)
     }
 
+    /// Puts things into an order of chance.
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for place in (1..things.len()).rev() {
+            let other = self.below(place + 1);
+            things.swap(place, other);
+        }
+    }
+
+    /// Any number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.random.random()
+    }
+
     /// `count` different authors of `validators`.
     pub(crate) fn some_of(&mut self, validators: u16, count: usize) -> Vec<Author> {
         let mut authors: Vec<_> = (0..validators).map(Author::new).collect();

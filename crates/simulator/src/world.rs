@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ledger::Ledger;
 use replica::Execution;
 use replica::Ordering;
 use replica::execution;
@@ -30,6 +29,15 @@ use types::Vertex;
 use types::VertexRef;
 use types::test_utils::TestNetwork;
 
+use crate::adversaries;
+use crate::adversaries::Byzantine;
+use crate::adversaries::Cartel;
+use crate::adversaries::Scheduler;
+use crate::adversaries::Sight;
+use crate::check::Accusations;
+use crate::check::Bounds;
+use crate::check::Coins;
+use crate::check::Made;
 use crate::check::Order;
 use crate::check::Outcomes;
 use crate::check::Signing;
@@ -37,12 +45,15 @@ use crate::check::Verdict;
 use crate::check::Violation;
 use crate::dag::Dag;
 use crate::error::SimulationError;
+use crate::load;
 use crate::load::Load;
-use crate::load::allocate;
+use crate::memo::Memo;
+use crate::memo::Setting;
 use crate::options;
-use crate::options::Faults;
 use crate::options::Network;
 use crate::options::Options;
+use crate::plan::Fault;
+use crate::plan::Plan;
 use crate::report::Latency;
 use crate::report::Report;
 use crate::report::Safety;
@@ -51,8 +62,13 @@ use crate::schedule::DELAY;
 use crate::schedule::Schedule;
 use crate::trace::Trace;
 
-mod disturb;
+mod byzantine;
+mod clients;
+mod crasher;
+mod held;
+mod judge;
 mod links;
+mod partition;
 mod turn;
 
 #[cfg(test)]
@@ -70,25 +86,38 @@ const EVENTS_SPARE: u64 = 1_000_000;
 const CLOCK_SKEW_MS: usize = 2_000;
 
 /// Everything that there is.
-pub(crate) struct World {
+pub(crate) struct World<'m> {
     options: Options,
-    network: TestNetwork,
+    memo: &'m mut Memo,
+    setting: Arc<Setting>,
+    network: Arc<TestNetwork>,
     genesis: Arc<Genesis>,
+    plan: Plan,
     schedule: Schedule,
     now: Moment,
     queue: BTreeMap<(Moment, u64, u64), Event>,
     sequence: u64,
     nodes: Vec<Node>,
     cut: Option<links::Cut>,
+    /// Who decides what arrives when; nobody any more when the goal is reached.
+    scheduler: Option<Box<dyn Scheduler>>,
+    sight: Sight,
+    held: held::Held,
+    cartel: Cartel,
     load: Load,
     order: Order,
     outcomes: Outcomes,
     signing: Signing,
+    made: Made,
+    coins: Coins,
+    accusations: Accusations,
+    bounds: Bounds,
     trace: Trace,
     violation: Option<Violation>,
     /// Every signed vertex by its bytes, to verify none twice.
     signed: HashMap<Bytes, Verified<Vertex>>,
-    sent: BTreeMap<VertexRef, Verified<Vertex>>,
+    /// Every vertex that somebody honest holds.
+    known: BTreeMap<VertexRef, Verified<Vertex>>,
     made_at: BTreeMap<VertexRef, Moment>,
     leader_micros: Vec<u64>,
     vertex_micros: Vec<u64>,
@@ -105,7 +134,9 @@ struct Node {
     machines: Option<Machines>,
     /// How often it started: what was meant for an earlier life is lost.
     life: u32,
-    is_silent: bool,
+    fault: Option<Fault>,
+    /// What stands between a Byzantine validator's replica and the network.
+    byzantine: Option<Box<dyn Byzantine>>,
     skew_ms: u64,
     linked: Vec<bool>,
     wake_at: Option<Moment>,
@@ -113,6 +144,8 @@ struct Node {
     will_execute: bool,
     /// After how many steps and actions the power goes.
     fuse: Option<usize>,
+    /// How often it was looked at.
+    looks: u64,
 }
 
 /// The two halves.
@@ -124,16 +157,32 @@ struct Machines {
 /// A message on its way.
 #[derive(Debug)]
 struct Packet {
-    bytes: Bytes,
     digest: Digest,
+    /// What the bytes say; none when they are no message.
+    message: Option<replica::wire::Message>,
+    /// Its vertices, as far as somebody has signed them.
+    vertices: Vec<Verified<Vertex>>,
 }
 
 /// What happens at some moment.
 #[derive(Clone, Debug)]
 enum Event {
-    Deliver { from: Author, to: Author, life: u32, packet: Rc<Packet> },
-    Wake { at: Author, life: u32 },
-    Execute { at: Author, life: u32 },
+    Deliver {
+        from: Author,
+        to: Author,
+        life: u32,
+        packet: Rc<Packet>,
+    },
+    Wake {
+        at: Author,
+        life: u32,
+    },
+    Execute {
+        at: Author,
+        life: u32,
+    },
+    /// What was held for something to happen was held long enough.
+    Release(u64),
     Restart(Author),
     PowerFails,
     Cut,
@@ -142,61 +191,65 @@ enum Event {
     Tick,
 }
 
-impl World {
-    pub(crate) fn new(options: &Options) -> Result<Self, SimulationError> {
-        let network = TestNetwork::with(options.validators, |genesis| {
-            genesis.consensus.wave = options.wave;
-            genesis.consensus.leaders_per_round = options.slots;
-            allocate(genesis);
-        });
-        let rows = Ledger::genesis(&network.genesis)?;
+impl<'m> World<'m> {
+    pub(crate) fn new(options: &Options, memo: &'m mut Memo) -> Result<Self, SimulationError> {
+        let setting = memo.setting(options)?;
+        let network = Arc::clone(&setting.network);
         let mut schedule = Schedule::new(options);
         let quorums = network.committee.quorums();
-        let silent = match options.faults {
-            Faults::Silent => schedule.some_of(options.validators, usize::from(quorums.faults())),
-            _ => Vec::new(),
-        };
-        let mut violation = None;
+        let plan = Plan::new(options, quorums, &mut schedule);
+        let scheduler = plan.scheduler;
+        let scheduler =
+            scheduler.and_then(|name| adversaries::scheduler(name, quorums, &mut schedule));
         let size = network.committee.size();
-        let nodes: Vec<_> = network
-            .committee
-            .authors()
-            .map(|author| {
-                let store = MemoryStore::new(&replica::all_tables());
-                if let Err(fault) = store.write(rows.clone(), Durability::Synced) {
-                    violation = Some(Violation(fault.to_string()));
-                }
-                let skew_ms = schedule.below(CLOCK_SKEW_MS);
-                let skew_ms = u64::try_from(skew_ms).unwrap_or_default();
-                Node::new(store, silent.contains(&author), skew_ms, size)
-            })
-            .collect();
+        let nodes = Self::nodes(options, &setting, &plan, &mut schedule)?;
         let load = match (options.load, nodes.first()) {
-            (options::Load::Transactions, Some(node)) => Load::new(&node.store),
-            _ => Ok(Load::default()),
+            (options::Load::Transactions, Some(node)) => Load::new(&node.store)?,
+            _ => Load::default(),
         };
-        let load = load.unwrap_or_else(|fault| {
-            violation = Some(Violation(fault.to_string()));
-            Load::default()
-        });
+        let mut outcomes = Outcomes::default();
+        let poison = setting.poison.iter().flat_map(|coin| [1, 2].map(|n| load::poison(*coin, n)));
+        poison.for_each(|transaction| outcomes.made(&transaction));
+        let is_faulty = |node: &Node| node.fault.is_some_and(Fault::is_byzantine);
+        let faulty: Vec<bool> = nodes.iter().map(is_faulty).collect();
+        let is_corrupt = |node: &Node| is_faulty(node) || node.fault == Some(Fault::Silent);
+        let corrupt = nodes.iter().filter(|node| is_corrupt(node)).count();
+        let fetching = replica::ordering::FETCH_WANTED_PER_AUTHOR_MAX;
         Ok(Self {
             options: *options,
-            genesis: Arc::new(network.genesis.clone()),
-            order: Order::new(size, network.genesis.consensus.gc_depth),
+            genesis: Arc::clone(&setting.genesis),
+            order: Order::new(size, options.gc_depth),
+            coins: Coins::new(quorums.coin_threshold().saturating_sub(corrupt)),
+            sight: Sight {
+                now: Moment::ZERO,
+                quorums,
+                wave: options.wave,
+                built: vec![Round::ZERO; size],
+                coins: BTreeMap::new(),
+            },
+            memo,
+            setting,
             network,
+            plan,
             schedule,
             now: Moment::ZERO,
             queue: BTreeMap::new(),
             sequence: 0,
             nodes,
             cut: None,
+            scheduler,
+            held: held::Held::new(size),
+            cartel: Cartel::default(),
             load,
-            outcomes: Outcomes::default(),
+            outcomes,
             signing: Signing::default(),
+            made: Made::new(faulty),
+            accusations: Accusations::new(size),
+            bounds: Bounds::new(size, options.gc_depth, fetching),
             trace: Trace::new(),
-            violation,
+            violation: None,
             signed: HashMap::new(),
-            sent: BTreeMap::new(),
+            known: BTreeMap::new(),
             made_at: BTreeMap::new(),
             leader_micros: Vec::new(),
             vertex_micros: Vec::new(),
@@ -205,6 +258,28 @@ impl World {
             crashes: 0,
             is_winding_down: false,
         })
+    }
+
+    fn nodes(
+        options: &Options,
+        setting: &Setting,
+        plan: &Plan,
+        schedule: &mut Schedule,
+    ) -> Result<Vec<Node>, SimulationError> {
+        let size = usize::from(options.validators);
+        let mut nodes = Vec::with_capacity(size);
+        for author in setting.network.committee.authors() {
+            let store = MemoryStore::new(&replica::all_tables());
+            store.write(setting.rows.clone(), Durability::Synced)?;
+            let skew_ms = u64::try_from(schedule.below(CLOCK_SKEW_MS)).unwrap_or_default();
+            let mut node = Node::new(store, skew_ms, size);
+            node.fault = plan.fault(author);
+            if let Some(Fault::Byzantine(kind)) = node.fault {
+                node.byzantine = Some(kind.make(options.rounds, schedule));
+            }
+            nodes.push(node);
+        }
+        Ok(nodes)
     }
 
     /// Lets everything happen until the goal is reached or a promise is broken.
@@ -241,7 +316,7 @@ impl World {
 
     fn begin(&mut self) {
         for author in self.network.committee.authors() {
-            if !self.node(author).is_silent {
+            if self.node(author).fault != Some(Fault::Silent) {
                 self.start(author);
             }
         }
@@ -249,7 +324,7 @@ impl World {
             self.after(self.network_delay(1), Event::Submit);
             self.after(self.network_delay(7), Event::Tick);
         }
-        if self.options.faults == Faults::Crash {
+        if self.plan.has_crashes {
             let span = self.schedule.delays(2, 10);
             self.after(span, Event::PowerFails);
         }
@@ -264,6 +339,7 @@ impl World {
             Event::Deliver { from, to, life, packet } => self.deliver(from, to, life, &packet),
             Event::Wake { at, life } => self.wake(at, life),
             Event::Execute { at, life } => self.execute(at, life),
+            Event::Release(id) => self.release(id),
             Event::Restart(author) => self.start(author),
             Event::PowerFails => self.lay_fuses(),
             Event::Cut => self.cut(),
@@ -278,7 +354,9 @@ impl World {
     fn is_done(&mut self) -> bool {
         let goal = Round::new(self.options.rounds);
         if !self.is_winding_down {
-            let decided = |node: &Node| node.decided_round().is_some_and(|round| round >= goal);
+            let decided = |node: &Node| {
+                node.is_judged() && node.decided_round().is_some_and(|round| round >= goal)
+            };
             if !self.nodes.iter().any(decided) {
                 return false;
             }
@@ -289,7 +367,7 @@ impl World {
             node.decided_round().is_some_and(|round| round >= goal)
                 && node.applied().is_some_and(|applied| applied >= last_final)
         };
-        let mut honest = self.nodes.iter().filter(|node| !node.is_silent);
+        let mut honest = self.nodes.iter().filter(|node| node.is_judged());
         honest.all(is_through) && self.load.owed().is_none()
     }
 
@@ -297,7 +375,7 @@ impl World {
         let decided: Vec<_> = self
             .nodes
             .iter()
-            .filter(|node| !node.is_silent)
+            .filter(|node| node.is_judged())
             .map(|node| node.decided_round().map_or("down".to_owned(), |round| round.to_string()))
             .collect();
         let owed = self.load.owed().map(|txid| format!(", {txid} was accepted and is not final"));
@@ -311,15 +389,17 @@ impl World {
         ))
     }
 
-    fn finish(self) -> (Report, Dag) {
+    fn finish(mut self) -> (Report, Dag) {
+        self.judge_end();
         let delay = self.schedule.mean_delay();
-        let honest = self.nodes.iter().filter(|node| !node.is_silent);
+        let honest = self.nodes.iter().filter(|node| node.is_judged());
         let decided = honest.map(|node| node.decided_round().unwrap_or(Round::ZERO)).min();
-        let last_round = self.sent.last_key_value().map_or(Round::ZERO, |(last, _)| last.round);
+        let last_round = self.known.last_key_value().map_or(Round::ZERO, |(last, _)| last.round);
         let last_commit = self.order.commits().last();
         let commits = last_commit.map_or(CommitIndex::ZERO, |commit| commit.index);
         let report = Report {
             seed: self.options.seed,
+            against: self.plan.describe(&self.options),
             rounds: self.options.rounds,
             last_round: last_round.value(),
             last_decided_round: decided.unwrap_or(Round::ZERO).value(),
@@ -334,9 +414,21 @@ impl World {
             duration_delays: ratio(self.now.value(), delay),
             messages: self.messages,
             crashes: self.crashes,
+            accusations: self.accusations.count(),
+            held_vertices_max: u64::try_from(self.bounds.peak.vertices).unwrap_or(u64::MAX),
+            held_bytes_max: u64::try_from(self.bounds.peak.bytes).unwrap_or(u64::MAX),
+            fetching_max: u64::try_from(self.bounds.peak.fetching).unwrap_or(u64::MAX),
             transactions: self.load.tally(&self.outcomes),
         };
-        (report, Dag::new(&self.sent, &self.order))
+        (report, Dag::new(&self.known, &self.order))
+    }
+
+    /// Nothing new begins; what is broken is mended when it is due, and what is on its way arrives.
+    fn wind_down(&mut self) {
+        self.is_winding_down = true;
+        self.nodes.iter_mut().for_each(|node| node.fuse = None);
+        self.scheduler = None;
+        self.release_all();
     }
 
     fn judge(&mut self, verdict: Verdict) {
@@ -345,7 +437,11 @@ impl World {
         }
     }
 
+    /// Says that a validator broke a promise, unless it is one that may.
     fn broken(&mut self, who: Author, what: &dyn std::fmt::Display) {
+        if !self.node(who).is_judged() {
+            return;
+        }
         self.judge(Err(Violation(format!("validator {who}: {what}"))));
     }
 
@@ -368,6 +464,10 @@ impl World {
         &self.nodes[author.index()]
     }
 
+    fn is_faulty(&self, author: Author) -> bool {
+        self.node(author).fault.is_some()
+    }
+
     fn node_mut(&mut self, author: Author) -> &mut Node {
         &mut self.nodes[author.index()]
     }
@@ -379,19 +479,26 @@ impl World {
 }
 
 impl Node {
-    fn new(store: MemoryStore, is_silent: bool, skew_ms: u64, validators: usize) -> Self {
+    fn new(store: MemoryStore, skew_ms: u64, validators: usize) -> Self {
         Self {
             store,
             machines: None,
             life: 0,
-            is_silent,
+            fault: None,
+            byzantine: None,
             skew_ms,
             linked: vec![false; validators],
             wake_at: None,
             fed: Vec::new(),
             will_execute: false,
             fuse: None,
+            looks: 0,
         }
+    }
+
+    /// Whether it follows the rule: also when it lost its disk.
+    fn is_judged(&self) -> bool {
+        matches!(self.fault, None | Some(Fault::LostDisk))
     }
 
     fn is_up(&self) -> bool {

@@ -125,9 +125,8 @@ fn the_dag_is_drawn_as_text_and_as_a_graph() {
 
 #[test]
 fn what_can_not_be_run_is_refused() {
-    let adversary = Options { network: Network::Adversary, ..Options::new(4) };
-    let error = run(&adversary).unwrap_err();
-    assert!(matches!(error, SimulationError::NetworkNotBuilt { .. }), "{error}");
+    let error = run(&Options { gc_depth: 3, ..Options::new(4) }).unwrap_err();
+    assert!(matches!(error, SimulationError::OutOfRange { what: "gc depth", .. }), "{error}");
     assert!(run(&Options { validators: 0, ..Options::new(4) }).is_err());
 }
 

@@ -14,6 +14,7 @@ use simulator::Load;
 use simulator::Network;
 use simulator::Options;
 use simulator::Report;
+use simulator::Scheduler;
 use simulator::SimulationError;
 
 use crate::error::Failure;
@@ -50,10 +51,18 @@ pub(crate) struct Arguments {
     /// Who names the leaders: coin, or round-robin for comparison
     #[arg(long, default_value_t = Leaders::Coin)]
     leaders: Leaders,
-    /// How messages travel: fifo, random, partition
+    /// How messages travel: fifo, random, partition, adversary
     #[arg(long, default_value_t = Network::Random)]
     network: Network,
-    /// What breaks: none, crash, silent
+    /// Who decides on the network of an adversary: mix, starver, laggards, withheld-round,
+    /// late-reveal, aimer, swizzle, slow-readers
+    #[arg(long, default_value_t = Scheduler::Mix)]
+    scheduler: Scheduler,
+    /// Rounds that stay orderable below a committed leader [default: 500]
+    #[arg(long)]
+    gc_depth: Option<u64>,
+    /// What breaks: none, crash, silent, equivocate, withhold-shares, forge-shares, garbage, poison,
+    /// cartel, lost-disk, mix
     #[arg(long, default_value_t = Faults::None)]
     faults: Faults,
     /// What clients do: off, transactions
@@ -116,8 +125,10 @@ impl Arguments {
             slots: self.slots.unwrap_or(defaults.slots),
             leaders: self.leaders,
             network: self.network,
+            scheduler: self.scheduler,
             faults: self.faults,
             load: self.load,
+            gc_depth: self.gc_depth.unwrap_or(defaults.gc_depth),
         }
     }
 
@@ -196,19 +207,7 @@ impl Arguments {
 
     /// The command that runs one of the seeds again.
     fn replay(&self, seed: u64) -> String {
-        let options = self.options(seed);
-        format!(
-            "meanwhile simulate --validators {} --rounds {} --seed {seed} --wave {} --slots {} \
-             --leaders {} --network {} --faults {} --load {} --dump-dag dag.txt",
-            options.validators,
-            options.rounds,
-            options.wave,
-            options.slots,
-            options.leaders,
-            options.network,
-            options.faults,
-            options.load
-        )
+        format!("meanwhile simulate {} --dump-dag dag.txt", self.options(seed))
     }
 }
 

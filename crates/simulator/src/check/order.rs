@@ -23,6 +23,7 @@ pub(crate) struct Order {
     gc_depth: u64,
     commits: Vec<Commit>,
     ordered: BTreeMap<VertexRef, CommitIndex>,
+    places: BTreeMap<(Round, Author), Digest>,
     /// The last commit that each validator told since it started.
     told: Vec<Option<CommitIndex>>,
 }
@@ -30,7 +31,8 @@ pub(crate) struct Order {
 impl Order {
     pub(crate) fn new(validators: usize, gc_depth: u64) -> Self {
         let told = vec![None; validators];
-        Self { gc_depth, commits: Vec::new(), ordered: BTreeMap::new(), told }
+        let (ordered, places) = (BTreeMap::new(), BTreeMap::new());
+        Self { gc_depth, commits: Vec::new(), ordered, places, told }
     }
 
     /// The commits so far.
@@ -102,31 +104,41 @@ impl Order {
         })?;
         self.check_history(ordered)?;
         self.ordered.extend(commit.vertices.iter().map(|vertex| (*vertex, index)));
+        self.places.extend(commit.vertices.iter().map(|vertex| (place(vertex), vertex.digest)));
         self.commits.push(commit.clone());
         Ok(())
     }
 
-    /// Nothing is ordered twice, and nothing before what it refers to.
+    /// Nothing is ordered twice, no two twins are, and nothing goes before what it refers to. Of
+    /// twins one stands for the other: which one is for the rule to say.
     fn check_history(&self, ordered: &Ordered) -> Verdict {
         let Ordered { commit, vertices } = ordered;
         let index = commit.index;
         let line = commit.leader.round.saturating_sub(self.gc_depth);
-        let now: BTreeSet<_> = commit.vertices.iter().collect();
+        let now: BTreeSet<_> = commit.vertices.iter().map(place).collect();
+        ensure(now.len() == commit.vertices.len(), || format!("commit {index} orders twins"))?;
         for vertex in vertices {
             let reference = vertex.reference();
-            ensure(!self.ordered.contains_key(&reference), || {
-                format!("commit {index} orders {reference} again")
+            let before = self.places.get(&place(&reference));
+            ensure(before.is_none(), || {
+                format!("commit {index} orders {reference} again, after {before:?}")
             })?;
             let header = vertex.header();
             for edge in header.parents.iter().chain(&header.late) {
                 let is_due = edge.round > Round::ZERO && edge.round > line;
-                ensure(!is_due || self.ordered.contains_key(edge) || now.contains(edge), || {
+                let place = place(edge);
+                let is_kept = self.places.contains_key(&place) || now.contains(&place);
+                ensure(!is_due || is_kept, || {
                     format!("commit {index} orders {reference} without {edge}")
                 })?;
             }
         }
         Ok(())
     }
+}
+
+const fn place(vertex: &VertexRef) -> (Round, Author) {
+    (vertex.round, vertex.author)
 }
 
 #[cfg(test)]

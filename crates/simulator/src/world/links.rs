@@ -1,7 +1,9 @@
 //! Messages on their way, and who is connected with whom.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use replica::InvalidMessage;
 use replica::Received;
 use replica::ordering::Input;
@@ -10,12 +12,13 @@ use replica::serve;
 use replica::wire::Message;
 use replica::wire::Range;
 use types::Author;
+use types::DecodeError;
 use types::Encode as _;
 use types::Moment;
+use types::Span;
 use types::Verified;
 use types::Vertex;
 
-use super::Event;
 use super::Packet;
 use super::World;
 use crate::trace::Note;
@@ -44,30 +47,17 @@ impl Cut {
     }
 }
 
-impl World {
-    pub(super) fn send_to_all(&mut self, from: Author, message: &Message) {
-        let packet = Rc::new(Packet::new(message));
+impl World<'_> {
+    pub(super) fn send_to_all(&mut self, from: Author, message: Message) {
+        let packet = Rc::new(Packet::new(message, &self.signed));
         for to in self.network.committee.authors() {
-            self.post(from, to, &packet);
+            self.post(from, to, &packet, Span::ZERO);
         }
     }
 
-    pub(super) fn send(&mut self, from: Author, to: Author, message: &Message) {
-        let packet = Rc::new(Packet::new(message));
-        self.post(from, to, &packet);
-    }
-
-    fn post(&mut self, from: Author, to: Author, packet: &Rc<Packet>) {
-        if !self.is_linked(from, to) {
-            return;
-        }
-        let cut = self.cut.as_ref().filter(|cut| cut.parts(from, to));
-        let start = cut.map_or(self.now, |cut| cut.until.max(self.now));
-        let at = start.after(self.schedule.delay());
-        let tie = self.schedule.tie(at, from, to);
-        let life = self.node(to).life;
-        let packet = Rc::clone(packet);
-        self.at(at, tie, Event::Deliver { from, to, life, packet });
+    pub(super) fn send(&mut self, from: Author, to: Author, message: Message) {
+        let packet = Rc::new(Packet::new(message, &self.signed));
+        self.post(from, to, &packet, Span::ZERO);
     }
 
     pub(super) fn deliver(&mut self, from: Author, to: Author, life: u32, packet: &Packet) {
@@ -81,34 +71,37 @@ impl World {
             Ok(Received::Hello(_)) => {}
             Ok(Received::Input(input)) => self.input(to, input),
             Ok(Received::Request(request)) => match serve(&self.node(to).store, &request) {
-                Ok(answer) => self.send(to, from, &answer),
+                Ok(answer) => self.send(to, from, answer),
                 Err(fault) => self.broken(to, &fault),
             },
+            // A node counts such a frame and goes on.
             Err(error) => self.broken(from, &format!("sends what is not valid: {error}")),
         }
     }
 
     /// As [`receive`], but vertices that were signed in this run are not verified again.
     fn take(&self, from: Author, packet: &Packet) -> Result<Received, InvalidMessage> {
-        let message = Message::decode(&packet.bytes)?;
-        let known = |vertices: &[bytes::Bytes]| -> Option<Vec<Verified<Vertex>>> {
-            vertices.iter().map(|bytes| self.signed.get(bytes).cloned()).collect()
-        };
+        let message =
+            packet.message.clone().ok_or(DecodeError::InvalidValue { what: "message" })?;
+        let is_known = |count: usize| packet.vertices.len() == count;
+        let vertices = || packet.vertices.clone();
         let input = match &message {
-            Message::Vertex(bytes) => {
-                self.signed.get(bytes).map(|vertex| Input::Vertex { from, vertex: vertex.clone() })
+            Message::Vertex(_) if is_known(1) => {
+                let vertex = packet.vertices.first().cloned();
+                vertex.map(|vertex| Input::Vertex { from, vertex })
             }
-            Message::Vertices(vertices) => {
-                known(vertices).map(|vertices| Input::Vertices { from, vertices })
+            Message::Vertices(encoded) if is_known(encoded.len()) => {
+                Some(Input::Vertices { from, vertices: vertices() })
             }
-            Message::Range(range) => known(&range.vertices).map(|vertices| {
+            Message::Range(range) if is_known(range.vertices.len()) => {
                 let Range { from: start, next, coins, .. } = range;
-                let range = Range { from: *start, next: *next, coins: coins.clone(), vertices };
-                Input::Range { from, range }
-            }),
+                let (next, coins) = (*next, coins.clone());
+                let range = Range { from: *start, next, coins, vertices: vertices() };
+                Some(Input::Range { from, range })
+            }
             _ => None,
         };
-        let rules = self.network.genesis.consensus.rules();
+        let rules = self.genesis.consensus.rules();
         match input {
             Some(input) => Ok(Received::Input(input)),
             None => receive(from, message, &self.network.committee, rules),
@@ -145,7 +138,7 @@ impl World {
         }
     }
 
-    fn is_linked(&self, left: Author, right: Author) -> bool {
+    pub(super) fn is_linked(&self, left: Author, right: Author) -> bool {
         self.node(left).linked.get(right.index()).copied().unwrap_or_default()
     }
 
@@ -159,8 +152,31 @@ impl World {
 }
 
 impl Packet {
-    fn new(message: &Message) -> Self {
-        let bytes = message.to_bytes();
-        Self { digest: digest_of_bytes(&bytes), bytes: bytes.into() }
+    fn new(message: Message, signed: &HashMap<Bytes, Verified<Vertex>>) -> Self {
+        let digest = digest_of_bytes(&message.to_bytes());
+        let vertices = vertices_of(&message, signed);
+        Self { digest, message: Some(message), vertices }
     }
+
+    /// What bytes of a Byzantine validator come to.
+    pub(super) fn of_bytes(bytes: &Bytes, signed: &HashMap<Bytes, Verified<Vertex>>) -> Self {
+        let digest = digest_of_bytes(bytes);
+        let message = Message::decode(bytes).ok();
+        let vertices = message.as_ref().map_or(Vec::new(), |said| vertices_of(said, signed));
+        Self { digest, message, vertices }
+    }
+}
+
+/// The vertices of a message that somebody has signed.
+fn vertices_of(
+    message: &Message,
+    signed: &HashMap<Bytes, Verified<Vertex>>,
+) -> Vec<Verified<Vertex>> {
+    let encoded = match message {
+        Message::Vertex(vertex) => std::slice::from_ref(vertex),
+        Message::Vertices(vertices) => vertices,
+        Message::Range(range) => &range.vertices,
+        _ => &[],
+    };
+    encoded.iter().filter_map(|bytes| signed.get(bytes).cloned()).collect()
 }

@@ -2,16 +2,18 @@
 
 use replica::tables;
 
+use ledger::Ledger;
+
 use super::*;
 
-fn world(options: &Options) -> World {
-    let mut world = World::new(options).unwrap();
+fn world<'m>(options: &Options, memo: &'m mut Memo) -> World<'m> {
+    let mut world = World::new(options, memo).unwrap();
     world.begin();
     world
 }
 
 /// Lets things happen until a moment is reached.
-fn run_until(world: &mut World, end: Moment) {
+fn run_until(world: &mut World<'_>, end: Moment) {
     while let Some(((at, _, _), event)) = world.queue.pop_first() {
         world.now = at;
         world.happen(event);
@@ -23,9 +25,11 @@ fn run_until(world: &mut World, end: Moment) {
 
 #[test]
 fn a_network_without_a_quorum_is_reported_as_stalled() {
-    let mut world = World::new(&Options { load: options::Load::Off, ..Options::new(4) }).unwrap();
+    let options = Options { load: options::Load::Off, ..Options::new(4) };
+    let mut memo = Memo::default();
+    let mut world = World::new(&options, &mut memo).unwrap();
     for silent in [1, 3] {
-        world.nodes[silent].is_silent = true;
+        world.nodes[silent].fault = Some(Fault::Silent);
     }
     let (report, _) = world.run();
     let said = report.safety.to_string();
@@ -35,7 +39,8 @@ fn a_network_without_a_quorum_is_reported_as_stalled() {
 #[test]
 fn a_disk_that_forgets_what_was_synced_is_found_out() {
     let options = Options { load: options::Load::Off, ..Options::new(4) };
-    let mut world = world(&options);
+    let mut memo = Memo::default();
+    let mut world = world(&options, &mut memo);
     run_until(&mut world, Moment::new(12 * DELAY.value()));
     assert_eq!(world.violation, None);
     let forgetful = Author::new(2);
@@ -52,7 +57,8 @@ fn a_disk_that_forgets_what_was_synced_is_found_out() {
 
 #[test]
 fn a_ledger_that_differs_is_found_out() {
-    let mut world = world(&Options::new(4));
+    let mut memo = Memo::default();
+    let mut world = world(&Options::new(4), &mut memo);
     run_until(&mut world, Moment::new(12 * DELAY.value()));
     // One validator believes to have paid less to begin with.
     let mut genesis = Genesis::clone(&world.genesis);

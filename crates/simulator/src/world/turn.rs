@@ -1,5 +1,6 @@
 //! One validator's turn: what the runtime of a node does, in virtual time.
 
+use consensus::Evidence;
 use consensus::Ordered;
 use replica::Execution;
 use replica::ExecutionConfig;
@@ -9,10 +10,8 @@ use replica::OrderingConfig;
 use replica::execution;
 use replica::execution::Summary;
 use replica::ordering::Action;
-use replica::ordering::Draft;
 use replica::ordering::Input;
 use replica::ordering::Pacing;
-use replica::wire::Message;
 use types::Author;
 use types::Digest;
 use types::Moment;
@@ -31,7 +30,7 @@ use crate::trace::digest_of_bytes;
 /// the store.
 const COMMIT_LOST_ONE_IN: u32 = 16;
 
-impl World {
+impl World<'_> {
     /// Opens a validator from its disk and connects it with everybody.
     pub(super) fn start(&mut self, own: Author) {
         match self.open(own) {
@@ -92,6 +91,7 @@ impl World {
             if self.power_fails(own) {
                 return;
             }
+            self.watch(own, &step.persist);
             let then = match step.write(&self.node(own).store) {
                 Ok(then) => then,
                 Err(fault) => return self.broken(own, &fault),
@@ -109,45 +109,32 @@ impl World {
     fn act(&mut self, own: Author, action: Action) {
         match action {
             Action::Sign(draft) => self.sign(own, *draft),
-            Action::Broadcast(message) => self.broadcast(own, &message),
-            Action::Send { to, message } => self.send(own, to, &message),
+            Action::Broadcast(message) => self.broadcast(own, message),
+            Action::Send { to, message } => self.send(own, to, message),
             Action::Commit(ordered) => self.committed(own, ordered),
             Action::Ahead(vertex) => self.feed(own, execution::Input::Ahead(vertex)),
             Action::Returned(items) => self.feed(own, execution::Input::Returned(items)),
             Action::Taken(room) => self.feed(own, execution::Input::Taken(room)),
-            Action::Evidence(evidence) => {
-                self.broken(own, &format!("accuses an honest validator: {evidence:?}"));
-            }
+            Action::Evidence(evidence) => self.accused(own, &evidence),
             Action::Alarm(alarm) => self.broken(own, &format!("stopped by an alarm: {alarm:?}")),
         }
     }
 
-    fn sign(&mut self, own: Author, draft: Draft) {
-        let secrets = &self.network.secrets[own.index()];
-        let vertex = draft.sign(&secrets.vertex, &secrets.coin, &self.network.committee);
-        self.made_at.insert(vertex.reference(), self.now);
-        self.signed.insert(vertex.encoded().clone(), vertex.clone());
-        let (now, wall) = (self.now, self.wall(own));
-        if let Some(machines) = &mut self.node_mut(own).machines {
-            machines.ordering.handle(now, wall, Input::Signed(vertex));
+    fn accused(&mut self, own: Author, evidence: &Evidence) {
+        if !self.node(own).is_judged() {
+            return;
         }
-    }
-
-    fn broadcast(&mut self, own: Author, message: &Message) {
-        if let Message::Vertex(bytes) = message
-            && let Some(vertex) = self.signed.get(bytes)
-        {
-            let reference = vertex.reference();
-            self.sent.insert(reference, vertex.clone());
-            let verdict = self.signing.sent(&reference);
-            self.judge(verdict);
-        }
-        self.send_to_all(own, message);
+        let Self { accusations, made, memo, network, .. } = self;
+        let right = |author, round| memo.share(network, author, round);
+        let verdict = accusations.accused(own, evidence, made, right);
+        self.judge(verdict);
     }
 
     fn committed(&mut self, own: Author, ordered: Ordered) {
-        let verdict = self.order.told(own, &ordered);
-        self.judge(verdict);
+        if self.node(own).is_judged() {
+            let verdict = self.order.told(own, &ordered).and_then(|()| self.made.ordered(&ordered));
+            self.judge(verdict);
+        }
         let digest = ordered.commit.digest();
         self.trace.note(self.now, own, Note::Committed, &digest);
         let leader = ordered.commit.leader;
@@ -246,6 +233,9 @@ impl World {
     }
 
     fn applied(&mut self, own: Author, summary: &Summary, rows: Digest) {
+        if !self.node(own).is_judged() {
+            return;
+        }
         self.trace.note(self.now, own, Note::Applied, &rows);
         match self.outcomes.applied(own, &OutcomeReport::new(summary, rows)) {
             Ok(true) => self.load.settled(&summary.finals, summary.commit),
@@ -270,6 +260,9 @@ impl World {
             node.wake_at = Some(at);
             self.at(at, u64::MAX - 1, Event::Wake { at: own, life });
         }
-        self.gap_max = self.gap_max.max(gap);
+        if self.node(own).is_judged() {
+            self.gap_max = self.gap_max.max(gap);
+            self.look(own);
+        }
     }
 }

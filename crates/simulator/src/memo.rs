@@ -1,0 +1,142 @@
+//! What several runs have in common, so that it is computed once: networks, shares of the common
+//! coin and the coins themselves. All of it follows from the options alone, so a run is the same
+//! with an empty memory and with a full one.
+//!
+//! **Invariant:** every table is emptied when it is full.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bitcoin::OutPoint;
+use ledger::Ledger;
+use store::Durability;
+use store::MemoryStore;
+use store::Store as _;
+use types::Author;
+use types::Digest;
+use types::Genesis;
+use types::Round;
+use types::coin;
+use types::coin::CoinShare;
+use types::coin::CoinSignature;
+use types::table::Changes;
+use types::test_utils::TestNetwork;
+
+use crate::error::SimulationError;
+use crate::load;
+use crate::options::Options;
+
+/// How many networks with different coins there are for one set of parameters: seeds share them.
+pub(crate) const NETWORKS: u64 = 64;
+const SETTINGS_MAX: usize = 512;
+const SHARES_MAX: usize = 1 << 18;
+const COINS_MAX: usize = 1 << 16;
+
+/// What was computed before. One a thread.
+#[derive(Debug, Default)]
+pub struct Memo {
+    settings: HashMap<SettingKey, Arc<Setting>>,
+    shares: HashMap<(Digest, Author, Round), CoinShare>,
+    coins: HashMap<(Digest, Round), CoinSignature>,
+}
+
+/// A network and what its ledger begins with.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) network: Arc<TestNetwork>,
+    pub(crate) genesis: Arc<Genesis>,
+    /// The rows of the ledger at genesis.
+    pub(crate) rows: Changes,
+    /// The coins that a poisoner spends.
+    pub(crate) poison: Vec<OutPoint>,
+    /// A coin of the clients, which nobody else may spend.
+    pub(crate) foreign: Option<OutPoint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct SettingKey {
+    validators: u16,
+    wave: u64,
+    slots: u16,
+    gc_depth: u64,
+    variant: u64,
+}
+
+impl Memo {
+    /// The network that the options name.
+    pub(crate) fn setting(&mut self, options: &Options) -> Result<Arc<Setting>, SimulationError> {
+        let key = SettingKey {
+            validators: options.validators,
+            wave: options.wave,
+            slots: options.slots,
+            gc_depth: options.gc_depth,
+            variant: options.seed % NETWORKS,
+        };
+        if let Some(known) = self.settings.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        make_room(&mut self.settings, SETTINGS_MAX);
+        let setting = Arc::new(Setting::new(key)?);
+        self.settings.insert(key, Arc::clone(&setting));
+        Ok(setting)
+    }
+
+    /// The share of the common coin that a validator owes for a round.
+    pub(crate) fn share(
+        &mut self,
+        network: &TestNetwork,
+        author: Author,
+        round: Round,
+    ) -> CoinShare {
+        make_room(&mut self.shares, SHARES_MAX);
+        let key = (*network.committee.chain(), author, round);
+        *self.shares.entry(key).or_insert_with(|| network.coin_share(author, round))
+    }
+
+    /// The common coin of a round, made from secrets that nobody in the network holds together.
+    pub(crate) fn coin(&mut self, network: &TestNetwork, round: Round) -> CoinSignature {
+        let key = (*network.committee.chain(), round);
+        if let Some(known) = self.coins.get(&key) {
+            return *known;
+        }
+        let threshold = network.committee.quorums().coin_threshold();
+        let shares: Vec<_> = network
+            .committee
+            .authors()
+            .take(threshold)
+            .map(|author| (author, self.share(network, author, round)))
+            .collect();
+        let message = network.committee.coin_message(round);
+        let signature = coin::recover(&shares, &message, network.committee.coin_group());
+        let signature = signature.expect("right shares, as many as the threshold, recover");
+        make_room(&mut self.coins, COINS_MAX);
+        self.coins.insert(key, signature);
+        signature
+    }
+}
+
+impl Setting {
+    fn new(key: SettingKey) -> Result<Self, SimulationError> {
+        let SettingKey { validators, wave, slots, gc_depth, variant } = key;
+        let network = TestNetwork::with(validators, |genesis| {
+            genesis.name = format!("simulated {variant}");
+            genesis.consensus.wave = wave;
+            genesis.consensus.leaders_per_round = slots;
+            genesis.consensus.gc_depth = gc_depth;
+            load::allocate(genesis);
+        });
+        let rows = Ledger::genesis(&network.genesis)?;
+        let store = MemoryStore::new(&replica::all_tables());
+        store.write(rows.clone(), Durability::Synced)?;
+        let genesis = Arc::new(network.genesis.clone());
+        let foreign = load::client_coins(&store)?.first().copied();
+        let poison = load::poison_coins(&store)?;
+        Ok(Self { network: Arc::new(network), genesis, rows, poison, foreign })
+    }
+}
+
+fn make_room<K, V>(map: &mut HashMap<K, V>, most: usize) {
+    if map.len() >= most {
+        map.clear();
+    }
+}
