@@ -46,18 +46,15 @@ fn judge() -> Result<u64, Box<dyn Error>> {
     let mut violations = 0;
     for (place, validators) in flags.validators.iter().enumerate() {
         let seeds = flags.seeds.get(place).or(flags.seeds.last()).copied().unwrap_or(1);
-        let jobs: Vec<Options> = match flags.is_suite {
-            true => suite.runs(*validators, seeds).collect(),
-            false => {
-                let base = flags.options;
-                let slots = base.slots.min(*validators);
-                let options = |seed| Options { validators: *validators, slots, seed, ..base };
-                (base.seed..base.seed + seeds).map(options).collect()
-            }
+        let base = flags.options;
+        let slots = base.slots.min(*validators);
+        let one = move |seed| Options { validators: *validators, slots, seed, ..base };
+        let jobs: Box<dyn Iterator<Item = Options> + Send> = match flags.is_suite {
+            true => Box::new(suite.runs(*validators, seeds)),
+            false => Box::new((base.seed..base.seed.saturating_add(seeds)).map(one)),
         };
-        let mut done = 0_usize;
-        run_all(jobs.clone().into_iter(), |report| -> Result<ControlFlow<()>, SimulationError> {
-            let options = &jobs[done];
+        let mut done = 0_u64;
+        run_all(jobs, |options, report| -> Result<ControlFlow<()>, SimulationError> {
             done += 1;
             suite.note(options, report);
             if flags.is_json {

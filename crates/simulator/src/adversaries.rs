@@ -38,6 +38,9 @@ mod twin_cartel;
 mod withheld_round;
 mod workshop;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use workshop::Byzantine;
 pub(crate) use workshop::Cartel;
 pub(crate) use workshop::Parcel;

@@ -19,7 +19,7 @@ use crate::report::Report;
 /// When the options of a job make no network, or `each` breaks off with an error of its own.
 pub fn run_all<E: From<SimulationError>>(
     jobs: impl Iterator<Item = Options> + Send,
-    mut each: impl FnMut(&Report) -> Result<ControlFlow<()>, E>,
+    mut each: impl FnMut(&Options, &Report) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
     let jobs = Mutex::new(jobs.enumerate());
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -36,7 +36,7 @@ pub fn run_all<E: From<SimulationError>>(
                     let Some((place, options)) = job else { return };
                     let report = crate::run_with(&options, &mut memo);
                     // A receiver that is gone has broken off and waits for nothing more.
-                    if sender.send((place, report)).is_err() {
+                    if sender.send((place, options, report)).is_err() {
                         return;
                     }
                 }
@@ -47,11 +47,11 @@ pub fn run_all<E: From<SimulationError>>(
         let mut wanted = 0;
         // Leaving this closure drops the receiver, which ends the workers.
         let receiver = receiver;
-        for (place, report) in &receiver {
-            early.insert(place, report?);
-            while let Some(report) = early.remove(&wanted) {
+        for (place, options, report) in &receiver {
+            early.insert(place, (options, report?));
+            while let Some((options, report)) = early.remove(&wanted) {
                 wanted += 1;
-                if each(&report)?.is_break() {
+                if each(&options, &report)?.is_break() {
                     return Ok(());
                 }
             }

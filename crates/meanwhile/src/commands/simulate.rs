@@ -1,11 +1,7 @@
 //! `meanwhile simulate`: the same validators under a made-up clock, network and disk.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread;
 
 use clap::Args;
 use simulator::Faults;
@@ -14,8 +10,9 @@ use simulator::Load;
 use simulator::Network;
 use simulator::Options;
 use simulator::Report;
+use simulator::SUITE_ROUNDS;
 use simulator::Scheduler;
-use simulator::SimulationError;
+use simulator::Suite;
 
 use crate::error::Failure;
 use crate::files;
@@ -30,15 +27,18 @@ use crate::output::Progress;
 #[command(
     after_help = "Examples:\n  meanwhile simulate --validators 7 --network random --seed 42\n  \
                   meanwhile simulate --validators 4 --network partition --faults crash --seeds 200 \
-                  --json"
+                  --json\n  \
+                  meanwhile simulate --network adversary --scheduler aimer --faults equivocate\n  \
+                  meanwhile simulate --suite --validators 4,7,10,31 --seeds 1100,550,220,110"
 )]
 pub(crate) struct Arguments {
-    /// How many validators
-    #[arg(long, default_value_t = 4)]
-    validators: u16,
-    /// Run until every honest validator has decided all slots up to this round
-    #[arg(long, default_value_t = 40)]
-    rounds: u64,
+    /// How many validators; several numbers for a suite
+    #[arg(long, value_delimiter = ',', default_value = "4")]
+    validators: Vec<u16>,
+    /// Run until every honest validator has decided all slots up to this round [default: 40, or 24
+    /// in a suite]
+    #[arg(long)]
+    rounds: Option<u64>,
     /// Decides everything that is left to chance
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -68,13 +68,20 @@ pub(crate) struct Arguments {
     /// What clients do: off, transactions
     #[arg(long, default_value_t = Load::Transactions)]
     load: Load,
-    /// Run this many seeds, from --seed on, on all cores
-    #[arg(long, default_value_t = 1)]
-    seeds: u64,
+    /// Run this many seeds, from --seed on, on all cores; one number for each of --validators, the
+    /// last one for the rest
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Run every scheduler against every fault in turn, and print a table in Markdown
+    #[arg(long, conflicts_with = "dump_dag")]
+    suite: bool,
+    /// End at the first broken promise
+    #[arg(long)]
+    stop: bool,
     /// Write the graph of vertices into a file: text, or Graphviz when it ends in .dot
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     dump_dag: Option<PathBuf>,
-    /// Print JSON, one line a seed
+    /// Print JSON, one line a seed, or a line for each pair of a suite
     #[arg(long)]
     json: bool,
 }
@@ -104,6 +111,9 @@ impl Arguments {
     /// # Errors
     /// When the options make no network or a promise was broken.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if self.suite {
+            return self.run_suite();
+        }
         if let Some(path) = &self.dump_dag {
             let (report, dag) = simulator::run_and_draw(&self.options(self.seed))?;
             let is_graph = path.extension().is_some_and(|extension| extension == "dot");
@@ -116,10 +126,12 @@ impl Arguments {
     }
 
     fn options(&self, seed: u64) -> Options {
-        let defaults = Options::new(self.validators);
+        let validators = self.validators.first().copied().unwrap_or(4);
+        let defaults = Options::new(validators);
+        let rounds = if self.suite { SUITE_ROUNDS } else { defaults.rounds };
         Options {
-            validators: self.validators,
-            rounds: self.rounds,
+            validators,
+            rounds: self.rounds.unwrap_or(rounds),
             seed,
             wave: self.wave,
             slots: self.slots.unwrap_or(defaults.slots),
@@ -132,50 +144,57 @@ impl Arguments {
         }
     }
 
-    /// Runs the seeds side by side and prints them in their order.
-    fn run_seeds(&self) -> Result<(), Failure> {
-        let end = self.seed.saturating_add(self.seeds);
-        let next = AtomicU64::new(self.seed);
-        let workers = thread::available_parallelism().map_or(1, usize::from);
-        // Each worker is at most two reports ahead of the printing.
-        let (sender, receiver) = mpsc::sync_channel(2 * workers);
-        thread::scope(|scope| {
-            for _ in 0..workers {
-                let sender = sender.clone();
-                let next = &next;
-                scope.spawn(move || {
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        // A receiver that is gone has met an error and waits for nothing more.
-                        if seed >= end || sender.send(run_one(self.options(seed))).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            self.collect(receiver)
-        })
+    fn seeds(&self) -> u64 {
+        self.seeds.first().copied().unwrap_or(1)
     }
 
-    fn collect(
-        &self,
-        receiver: mpsc::Receiver<(u64, Result<Report, SimulationError>)>,
-    ) -> Result<(), Failure> {
-        let mut summary = Summary::default();
-        let mut early = BTreeMap::new();
-        let mut progress = (!self.json).then(|| Progress::new("seeds run", self.seeds));
-        let mut wanted = self.seed;
-        for (seed, report) in receiver {
-            early.insert(seed, report?);
-            while let Some(report) = early.remove(&wanted) {
-                wanted += 1;
-                self.note(&report, &mut summary)?;
-                if let Some(progress) = &mut progress {
-                    progress.at(summary.runs, "");
-                }
+    /// Runs every scheduler against every fault, for each number of validators.
+    fn run_suite(&self) -> Result<(), Failure> {
+        let mut suite = Suite::new(self.options(self.seed));
+        let mut is_stopped = false;
+        for (place, validators) in self.validators.iter().enumerate() {
+            if is_stopped {
+                break;
             }
+            let seeds = self.seeds.get(place).or(self.seeds.last()).copied().unwrap_or(1);
+            let mut progress = Progress::new("seeds run", seeds);
+            let mut done = 0;
+            simulator::run_all(suite.runs(*validators, seeds), |options, report| {
+                done += 1;
+                suite.note(options, report);
+                progress.at(done, "");
+                if !report.safety.is_ok() {
+                    self.tell(options, report);
+                    is_stopped = self.stop;
+                }
+                Ok::<_, Failure>(flow(is_stopped))
+            })?;
+            progress.finish();
         }
+        if self.json {
+            suite.cells().iter().try_for_each(output::json)?;
+        } else {
+            output::line(suite.to_markdown().trim_end())?;
+        }
+        match suite.violations().len() {
+            0 => Ok(()),
+            count => Err(Failure::Violations { count }),
+        }
+    }
+
+    /// Runs the seeds side by side and prints them in their order.
+    fn run_seeds(&self) -> Result<(), Failure> {
+        let mut summary = Summary::default();
+        let mut progress = (!self.json).then(|| Progress::new("seeds run", self.seeds()));
+        let end = self.seed.saturating_add(self.seeds());
+        let options = |seed| self.options(seed);
+        simulator::run_all((self.seed..end).map(options), |_, report| {
+            self.note(report, &mut summary)?;
+            if let Some(progress) = &mut progress {
+                progress.at(summary.runs, "");
+            }
+            Ok::<_, Failure>(flow(self.stop && !report.safety.is_ok()))
+        })?;
         if let Some(progress) = progress {
             progress.finish();
         }
@@ -184,20 +203,20 @@ impl Arguments {
 
     fn note(&self, report: &Report, summary: &mut Summary) -> Result<(), Failure> {
         summary.note(report);
+        if !report.safety.is_ok() {
+            self.tell(&self.options(report.seed), report);
+        }
         if self.json {
             output::json(report)?;
-        } else if self.seeds == 1 {
+        } else if self.seeds() == 1 {
             output::line(&render(report))?;
         }
         Ok(())
     }
 
     fn conclude(&self, summary: &Summary) -> Result<(), Failure> {
-        if !self.json && self.seeds > 1 {
+        if !self.json && self.seeds() > 1 {
             output::line(&summary.render())?;
-        }
-        for (seed, what) in &summary.violations {
-            output::say(&format!("seed {seed}: {what}\nreplay it: {}", self.replay(*seed)));
         }
         if summary.violations.is_empty() {
             return Ok(());
@@ -205,14 +224,15 @@ impl Arguments {
         Err(Failure::Violations { count: summary.violations.len() })
     }
 
-    /// The command that runs one of the seeds again.
-    fn replay(&self, seed: u64) -> String {
-        format!("meanwhile simulate {} --dump-dag dag.txt", self.options(seed))
+    /// Says at once which promise was broken, and how to see it again.
+    fn tell(&self, options: &Options, report: &Report) {
+        let what = format!("seed {}: {} ({})", report.seed, report.safety, report.against);
+        output::say(&format!("{what}\nreplay it: meanwhile simulate {options} --dump-dag dag.txt"));
     }
 }
 
-fn run_one(options: Options) -> (u64, Result<Report, SimulationError>) {
-    (options.seed, simulator::run(&options))
+const fn flow(stops: bool) -> ControlFlow<()> {
+    if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 impl Summary {
@@ -263,6 +283,7 @@ fn render(report: &Report) -> String {
     let transactions = &report.transactions;
     let rows = [
         ("seed", report.seed.to_string()),
+        ("against", report.against.clone()),
         ("promises", report.safety.to_string()),
         ("rounds", format!("{} asked for, {} built", report.rounds, report.last_round)),
         ("decided up to round", report.last_decided_round.to_string()),
