@@ -24,6 +24,7 @@ extern crate std;
 
 pub mod bls;
 pub mod coin;
+pub mod dkg;
 pub mod encoding;
 pub mod error;
 pub mod genesis;

@@ -14,6 +14,13 @@ use crate::coin::CoinSecret;
 use crate::committee::Committee;
 use crate::committee::Quorums;
 use crate::digest::Hasher;
+use crate::dkg::Card;
+use crate::dkg::CardDetails;
+use crate::dkg::CeremonySecret;
+use crate::dkg::CheckedPlan;
+use crate::dkg::Dealing;
+use crate::dkg::PLAN_VERSION;
+use crate::dkg::Plan;
 use crate::genesis::Allocation;
 use crate::genesis::ConsensusParameters;
 use crate::genesis::Genesis;
@@ -119,6 +126,94 @@ impl TestNetwork {
     pub fn coin_share(&self, author: Author, round: crate::ids::Round) -> coin::CoinShare {
         self.secrets[author.index()].coin.share(&self.committee.coin_message(round))
     }
+}
+
+/// The secrets of one operator of a ceremony.
+#[derive(Clone, Debug)]
+pub struct TestOperator {
+    /// Signs what it says.
+    pub vertex: SecretKey,
+    /// Makes its dealing and opens its shares.
+    pub ceremony: CeremonySecret,
+}
+
+/// A ceremony whose every secret is known: the same one for the same size, each time.
+#[derive(Clone, Debug)]
+pub struct TestCeremony {
+    /// What the network is to be.
+    pub plan: CheckedPlan,
+    /// The operators, by author.
+    pub operators: Vec<TestOperator>,
+}
+
+impl TestCeremony {
+    /// Makes a ceremony of so many operators.
+    pub fn new(operators: u16) -> Self {
+        Self::with(operators, |_| {})
+    }
+
+    /// Makes a ceremony whose plan is changed before it is checked.
+    ///
+    /// # Panics
+    /// When the changed plan is refused.
+    pub fn with(operators: u16, change: impl FnOnce(&mut Plan)) -> Self {
+        let members: Vec<TestOperator> = (0..operators)
+            .map(|author| TestOperator {
+                vertex: SecretKey::from_seed(&seed("vertex", author)),
+                ceremony: CeremonySecret::from_seed(&seed("ceremony", author)),
+            })
+            .collect();
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            name: format!("ceremony of {operators}"),
+            start_ms: TimestampMs::new(1_750_000_000_000),
+            consensus: ConsensusParameters {
+                leaders_per_round: operators.min(2),
+                ..ConsensusParameters::default()
+            },
+            ledger: LedgerParameters::default(),
+            cards: members.iter().zip(0..).map(|(member, author)| card(author, member)).collect(),
+            allocations: vec![Allocation {
+                script: HexBytes(vec![0x51]),
+                amount_sat: 5_000_000_000,
+            }],
+        };
+        change(&mut plan);
+        let plan = plan.check().expect("the test plan is well formed");
+        Self { plan, operators: members }
+    }
+
+    /// The dealing of an operator.
+    ///
+    /// # Panics
+    /// When there is no such operator.
+    pub fn deal(&self, author: Author) -> Dealing {
+        let operator = &self.operators[author.index()];
+        let dealt = self.plan.deal(author, &operator.ceremony, &operator.vertex);
+        dealt.expect("the secrets are those of the plan")
+    }
+}
+
+/// The dealing of a hostile operator: well proven and signed, with a wrong share for `victim`.
+pub fn corrupt_dealing(
+    plan: &CheckedPlan,
+    author: Author,
+    operator: &TestOperator,
+    victim: Author,
+) -> Dealing {
+    plan.deal_corrupt(author, &operator.ceremony, &operator.vertex, victim)
+}
+
+fn card(author: u16, operator: &TestOperator) -> Card {
+    let checkpoint = bls::SecretKey::from_seed(&seed("checkpoint", author));
+    let details = CardDetails {
+        name: format!("operator-{author}"),
+        transport_key: SecretKey::from_seed(&seed("transport", author)).public(),
+        checkpoint_key: checkpoint.public(),
+        checkpoint_possession: checkpoint.prove_possession(),
+        payout_script: HexBytes(vec![0x51]),
+    };
+    Card::new(details, &operator.vertex, &operator.ceremony)
 }
 
 fn member(author: u16, secrets: &TestSecrets, coin_key: bls::PublicKey) -> GenesisValidator {
