@@ -25,6 +25,10 @@ use types::TimestampMs;
 use types::Verified;
 use types::Vertex;
 use types::VertexRef;
+use types::dkg::Dealing;
+use types::dkg::Transcript;
+use types::test_utils::TestCeremony;
+use types::test_utils::corrupt_dealing;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -49,6 +53,7 @@ fn main() -> Outcome {
     write(folder, "transaction", &[&transaction(&[0x51])?, &transaction(&[])?])?;
     write(folder, "script", &[&[0x51; 64]])?;
     write(folder, "consensus", &[&round_robin(16), &round_robin(40)])?;
+    write_ceremony(folder)?;
     write_messages(folder, &vertex)?;
     write_bodies(folder)
 }
@@ -60,6 +65,27 @@ fn write(folder: &Path, target: &str, seeds: &[&[u8]]) -> Outcome {
         std::fs::write(folder.join(format!("seed-{number}")), seed)?;
     }
     Ok(())
+}
+
+fn write_ceremony(folder: &Path) -> Outcome {
+    let ceremony = TestCeremony::new(4);
+    let plan = &ceremony.plan;
+    let mut dealings: Vec<Dealing> = plan.authors().map(|author| ceremony.deal(author)).collect();
+    let (hostile, victim) = (Author::new(2), Author::new(1));
+    dealings[2] = corrupt_dealing(plan, hostile, &ceremony.operators[2], victim);
+    let mut responses = Vec::new();
+    for (author, operator) in plan.authors().zip(&ceremony.operators) {
+        let received = plan.respond(author, &operator.ceremony, &operator.vertex, &dealings)?;
+        responses.push(received.response);
+    }
+    let seeds = [
+        serde_json::to_vec(&plan.plan().cards[0])?,
+        serde_json::to_vec(plan.plan())?,
+        serde_json::to_vec(&dealings[0])?,
+        serde_json::to_vec(&responses[1])?,
+        serde_json::to_vec(&Transcript::gather(plan, dealings, responses)?)?,
+    ];
+    write(folder, "ceremony", &seeds.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
 fn write_messages(folder: &Path, vertex: &Verified<Vertex>) -> Outcome {

@@ -1,8 +1,8 @@
 //! The dealer: one party that makes the common coin's key and knows every share of it.
 //!
 //! That party could foretell every leader, so this is for development networks only; every command
-//! that uses it says so. A network among parties who do not trust each other needs the distributed
-//! key generation, which is not built yet.
+//! that uses it says so. Parties who do not trust each other make the key in a ceremony, see
+//! [`crate::ceremony`].
 
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -13,12 +13,12 @@ use types::Quorums;
 use types::TimestampMs;
 use types::coin;
 use types::coin::CoinSecret;
+use types::dkg::Card;
 use types::genesis::Allocation;
 use types::genesis::ConsensusParameters;
 use types::genesis::LedgerParameters;
 
 use crate::error::Failure;
-use crate::secrets::Card;
 use crate::secrets::random;
 
 /// What a person is told wherever the dealer is used.
@@ -76,7 +76,8 @@ pub(crate) fn deal(plan: Plan) -> Result<(Genesis, Vec<CoinSecret>), Failure> {
     Ok((genesis, dealt.secrets))
 }
 
-fn now() -> TimestampMs {
+/// The time that this machine's clock shows.
+pub(crate) fn now() -> TimestampMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     TimestampMs::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

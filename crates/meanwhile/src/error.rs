@@ -1,8 +1,11 @@
 //! Everything that can end a command, each with what to do next.
 
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use types::dkg::CeremonyError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,25 @@ pub(crate) enum Failure {
     /// A genesis is refused.
     #[error("the genesis is refused: {0}")]
     Genesis(#[from] types::genesis::GenesisError),
+    /// A step of a ceremony can not be done.
+    #[error(transparent)]
+    Ceremony(Box<CeremonyError>),
+    /// A file of a ceremony is refused.
+    #[error("{path}: {source}", path = path.display())]
+    CeremonyFile { path: PathBuf, source: Box<CeremonyError> },
+    /// The secrets are those of nobody in the plan.
+    #[error("no card of the plan has the vertex key in {dir}", dir = dir.display())]
+    NotInPlan { dir: PathBuf },
+    /// The operator has answered other dealings before.
+    #[error("{path}: these keys already signed another response for this plan", path = path.display())]
+    OtherResponse { path: PathBuf },
+    /// A genesis does not follow from a transcript.
+    #[error(
+        "{genesis} does not follow from {transcript}: they differ in {fields}",
+        genesis = genesis.display(),
+        transcript = transcript.display()
+    )]
+    OtherGenesis { genesis: PathBuf, transcript: PathBuf, fields: String },
     /// A node's configuration is refused.
     #[error(transparent)]
     Config(#[from] node::ConfigError),
@@ -93,7 +115,18 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
 }
 
+impl From<CeremonyError> for Failure {
+    fn from(error: CeremonyError) -> Self {
+        Self::Ceremony(Box::new(error))
+    }
+}
+
 impl Failure {
+    /// A file of a ceremony is refused.
+    pub(crate) fn in_ceremony_file(path: &Path, error: CeremonyError) -> Self {
+        Self::CeremonyFile { path: path.to_owned(), source: Box::new(error) }
+    }
+
     /// What to do next.
     pub(crate) fn advice(&self) -> Option<String> {
         Some(match self {
@@ -118,6 +151,23 @@ impl Failure {
             Self::Contents { .. } => "Correct the file and try again.".to_owned(),
             Self::Argument { .. } => "See `--help` of this command for examples.".to_owned(),
             Self::Randomness { .. } => "Without it no key is safe, so none was made.".to_owned(),
+            Self::Ceremony(error) | Self::CeremonyFile { source: error, .. } => {
+                return ceremony_advice(error);
+            }
+            Self::NotInPlan { .. } => {
+                "Give the folder that `meanwhile keys new` wrote your card in, or have the plan \
+                 made again with your card."
+                    .to_owned()
+            }
+            Self::OtherResponse { .. } => {
+                "It stands, and it is what the others need. If a dealer sent different dealings to \
+                 different operators, give all of them to `meanwhile genesis finish`."
+                    .to_owned()
+            }
+            Self::OtherGenesis { .. } => {
+                "Do not use it. Take the genesis that `meanwhile genesis finish` computes."
+                    .to_owned()
+            }
             Self::Genesis(_) => "Correct the parameters and try again.".to_owned(),
             Self::PortBusy { .. } | Self::PortRange { .. } => {
                 "Give another first port, for example `--http-port 3100`.".to_owned()
@@ -155,4 +205,49 @@ impl Failure {
             _ => ExitCode::FAILURE,
         }
     }
+}
+
+/// What to do when a ceremony can not go on.
+fn ceremony_advice(error: &CeremonyError) -> Option<String> {
+    Some(match error {
+        CeremonyError::Missing { what, operator } => format!(
+            "Ask {operator} for its {what} and give the file too. If it never comes, start again \
+             without that operator: `meanwhile genesis plan` with the other cards."
+        ),
+        CeremonyError::Signature { operator, .. } => {
+            format!("It says nothing about {operator}. Get the file again, from that operator.")
+        }
+        CeremonyError::OtherPlan { .. } => {
+            "All must use one plan: read its fingerprint to each other, and repeat the step with \
+             the right one."
+                .to_owned()
+        }
+        CeremonyError::Twice { operator, .. } => format!(
+            "No program does that by accident. Start again without {operator}: `meanwhile genesis \
+             plan` with the other cards."
+        ),
+        CeremonyError::UnknownDealing { dealer, operator, .. } => format!(
+            "{dealer} gave out two different dealings. Get the other one from {operator} and give \
+             both files: the dealer is left out then."
+        ),
+        CeremonyError::TooFewDealings { .. } => {
+            "Start again without them: `meanwhile genesis plan` with the other cards.".to_owned()
+        }
+        CeremonyError::Card { operator, .. } => {
+            format!("Ask {operator} for its card again and have the plan made anew.")
+        }
+        CeremonyError::ForeignSecret { .. } | CeremonyError::OwnShare { .. } => {
+            "Give the folder that the card in the plan was made in.".to_owned()
+        }
+        CeremonyError::Version { .. } => {
+            "All operators need the same version of this program.".to_owned()
+        }
+        CeremonyError::PlanName | CeremonyError::NoCards | CeremonyError::Genesis(_) => {
+            "Have the plan made again with `meanwhile genesis plan`.".to_owned()
+        }
+        CeremonyError::UnknownOperator { .. }
+        | CeremonyError::VerdictCount { .. }
+        | CeremonyError::Order { .. }
+        | CeremonyError::Key(_) => "Get the file again from whoever made it.".to_owned(),
+    })
 }

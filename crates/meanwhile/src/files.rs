@@ -7,6 +7,7 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::io::Read as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -74,13 +75,69 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).map_err(|source| at(path, source))
 }
 
+/// Reads a text of at most so many bytes, however long the file is.
+///
+/// # Errors
+/// When it is not there, not readable or longer.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, Failure> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|source| at(path, source))?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_string(&mut text)
+        .map_err(|source| at(path, source))?;
+    if u64::try_from(text.len()).is_ok_and(|length| length <= bytes_max) {
+        return Ok(text);
+    }
+    let reason = format!("longer than {bytes_max} bytes, which no such file is");
+    Err(Failure::Contents { path: path.to_owned(), reason })
+}
+
+/// Reads a value from JSON of at most so many bytes.
+///
+/// # Errors
+/// When the file is not there, longer, or says something else.
+pub(crate) fn read_json_bounded<T: DeserializeOwned>(
+    path: &Path,
+    bytes_max: u64,
+) -> Result<T, Failure> {
+    parse_json(path, &read_bounded(path, bytes_max)?)
+}
+
+/// Writes a file in one step unless it says so already. One that says something else stays.
+///
+/// # Errors
+/// When the file holds something else or the file system refuses.
+pub(crate) fn write_once(path: &Path, text: &str) -> Result<(), Failure> {
+    match fs::read(path) {
+        Ok(bytes) if bytes == text.as_bytes() => Ok(()),
+        Ok(_) => Err(at(path, io::Error::from(io::ErrorKind::AlreadyExists))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => write(path, text),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+/// Deletes a file, and lets its folder know. One that is not there is deleted already.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
 /// Reads a value from JSON.
 ///
 /// # Errors
 /// When the file is not there or says something else.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = read(path)?;
-    serde_json::from_str(&text)
+    parse_json(path, &read(path)?)
+}
+
+fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text)
         .map_err(|source| Failure::Contents { path: path.to_owned(), reason: source.to_string() })
 }
 
@@ -96,6 +153,10 @@ fn replace(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
         fs::remove_file(&beside).ok();
         at(path, source)
     })?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> Result<(), Failure> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     File::open(parent).and_then(|folder| folder.sync_all()).map_err(|source| at(parent, source))

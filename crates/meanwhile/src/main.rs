@@ -7,6 +7,7 @@
 //! stdout.
 
 mod bench;
+mod ceremony;
 mod commands;
 mod dealer;
 mod devnet;

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** secrets are written with mode 0400 and never printed; the card holds none.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bitcoin::CompressedPublicKey;
@@ -13,20 +14,22 @@ use bitcoin::secp256k1::SecretKey as PayoutSecret;
 use node::keys::CHECKPOINT_FILE;
 use node::keys::TRANSPORT_FILE;
 use node::keys::VERTEX_FILE;
-use serde::Deserialize;
-use serde::Serialize;
-use types::PublicKey;
 use types::SecretKey;
 use types::bls;
 use types::coin::CoinSecret;
-use types::genesis::GenesisValidator;
+use types::dkg::Card;
+use types::dkg::CardDetails;
+use types::dkg::CeremonySecret;
 use types::genesis::HexBytes;
+use zeroize::Zeroizing;
 
 use crate::error::Failure;
 use crate::files;
 
 /// The file that holds the Bitcoin key which fees are paid to, as WIF.
 pub(crate) const PAYOUT_FILE: &str = "payout.wif";
+/// The file that holds the secret of the ceremony that makes the common coin's key.
+pub(crate) const CEREMONY_FILE: &str = "ceremony.key";
 /// The file that holds the public card.
 pub(crate) const CARD_FILE: &str = "card.json";
 /// The file that stands for "these keys have never signed". The node takes it away before they sign
@@ -35,31 +38,19 @@ pub(crate) const UNUSED_FILE: &str = "unused";
 const UNUSED_TEXT: &str = "These keys have never signed. The node deletes this file before they do; \
                            do not put it back.\n";
 
+/// The permission bits that let others than the owner in.
+const OTHERS: u32 = 0o077;
+/// 64 hex digits and a line end are less.
+const SECRET_FILE_BYTES_MAX: u64 = 128;
+
 /// The secrets that a validator makes by itself.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     vertex: SecretKey,
     transport: SecretKey,
     checkpoint: bls::SecretKey,
+    ceremony: CeremonySecret,
     payout: PrivateKey,
-}
-
-/// What a validator tells others before there is a network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Card {
-    /// What it is called.
-    pub(crate) name: String,
-    /// Signs its vertices.
-    pub(crate) vertex_key: PublicKey,
-    /// Identifies its node.
-    pub(crate) transport_key: PublicKey,
-    /// Signs checkpoints.
-    pub(crate) checkpoint_key: bls::PublicKey,
-    /// Proves that the secret of `checkpoint_key` is held.
-    pub(crate) checkpoint_possession: bls::Possession,
-    /// The script that fees are paid to.
-    pub(crate) payout_script: HexBytes,
 }
 
 impl Secrets {
@@ -72,24 +63,26 @@ impl Secrets {
             vertex: SecretKey::from_seed(&random()?),
             transport: SecretKey::from_seed(&random()?),
             checkpoint: bls::SecretKey::from_seed(&random()?),
+            ceremony: CeremonySecret::from_seed(&random()?),
             payout: private_key()?,
         })
     }
 
     /// The public half.
     pub(crate) fn card(&self, name: String) -> Card {
-        Card {
+        let details = CardDetails {
             name,
-            vertex_key: self.vertex.public(),
             transport_key: self.transport.public(),
             checkpoint_key: self.checkpoint.public(),
             checkpoint_possession: self.checkpoint.prove_possession(),
             payout_script: HexBytes(payout_script(&self.payout).into_bytes()),
-        }
+        };
+        Card::new(details, &self.vertex, &self.ceremony)
     }
 
-    /// Writes every secret into its own file in `dir`, and when all are there the mark that they
-    /// have never signed: a folder whose keys are in use refuses before it could get one.
+    /// Writes every secret of a running validator into its own file in `dir`, and when all are
+    /// there the mark that they have never signed: a folder whose keys are in use refuses before it
+    /// could get one.
     ///
     /// # Errors
     /// When one is there already or the file system refuses.
@@ -101,20 +94,13 @@ impl Secrets {
         files::write_secret(&dir.join(PAYOUT_FILE), &format!("{}\n", self.payout.to_wif()))?;
         files::write_private(&dir.join(UNUSED_FILE), UNUSED_TEXT)
     }
-}
 
-impl Card {
-    /// The entry of a genesis, once the key for the common coin is known.
-    pub(crate) fn into_validator(self, coin_key: bls::PublicKey) -> GenesisValidator {
-        GenesisValidator {
-            name: self.name,
-            vertex_key: self.vertex_key,
-            transport_key: self.transport_key,
-            checkpoint_key: self.checkpoint_key,
-            checkpoint_possession: self.checkpoint_possession,
-            coin_key,
-            payout_script: self.payout_script,
-        }
+    /// Writes the secret that a ceremony needs and a dealer's network does not.
+    ///
+    /// # Errors
+    /// When it is there already or the file system refuses.
+    pub(crate) fn write_ceremony(&self, dir: &Path) -> Result<(), Failure> {
+        write_hex(&dir.join(CEREMONY_FILE), self.ceremony.to_seed().as_slice())
     }
 }
 
@@ -124,6 +110,24 @@ impl Card {
 /// When it is there already or the file system refuses.
 pub(crate) fn write_coin(path: &Path, secret: &CoinSecret) -> Result<(), Failure> {
     write_hex(path, secret.to_bytes().as_slice())
+}
+
+/// Reads a secret of 32 bytes that nobody else may read.
+///
+/// # Errors
+/// When it is not there, others may read it, or it is no such secret.
+pub(crate) fn read_hex(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let contents =
+        |reason: &str| Failure::Contents { path: path.to_owned(), reason: reason.to_owned() };
+    let metadata = std::fs::metadata(path).map_err(|source| files::at(path, source))?;
+    if metadata.permissions().mode() & OTHERS != 0 {
+        return Err(contents("others may read this secret: make it `chmod 400`"));
+    }
+    let text = Zeroizing::new(files::read_bounded(path, SECRET_FILE_BYTES_MAX)?);
+    let mut secret = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim(), secret.as_mut_slice())
+        .map_err(|_| contents("not 64 hex digits"))?;
+    Ok(secret)
 }
 
 /// 32 secret random bytes.
@@ -164,9 +168,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_proves_its_checkpoint_key_and_survives_its_file() {
+    fn a_card_proves_its_keys_and_survives_its_file() {
         let card = Secrets::generate().unwrap().card("one".to_owned());
-        assert!(card.checkpoint_key.verify_possession(&card.checkpoint_possession).is_ok());
+        assert_eq!(card.check(), Ok(()));
         let text = serde_json::to_string(&card).unwrap();
         assert_eq!(serde_json::from_str::<Card>(&text).unwrap(), card);
     }

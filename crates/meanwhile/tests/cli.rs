@@ -127,13 +127,18 @@ fn what_is_read_from_standard_input_is_judged_alike() {
 
 #[test]
 fn every_command_has_help_with_an_example_and_completions() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 23] = [
         &["devnet"],
         &["devnet", "tick"],
         &["devnet", "restart"],
         &["devnet", "stop"],
         &["faucet"],
         &["keys", "new"],
+        &["genesis", "plan"],
+        &["genesis", "deal"],
+        &["genesis", "receive"],
+        &["genesis", "finish"],
+        &["genesis", "verify"],
         &["genesis", "new"],
         &["genesis", "show"],
         &["node"],

@@ -54,9 +54,9 @@ impl Arguments {
         while let Some(event) = events.next().await {
             let event = event?;
             if self.json {
-                output::json(&event)?
+                output::json(&event)?;
             } else {
-                output::line(&render(&event))?
+                output::line(&render(&event))?;
             }
             if !self.follow && event.sequence >= last {
                 break;

@@ -1,4 +1,6 @@
-//! `meanwhile genesis`: makes and shows the parameters of a network.
+//! `meanwhile genesis`: makes, shows and verifies the parameters of a network.
+
+mod ceremony;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,23 +13,36 @@ use bitcoin::ScriptBuf;
 use clap::Args;
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::Value;
 use types::Genesis;
+use types::dkg::Card;
 use types::genesis::Allocation;
 use types::genesis::HexBytes;
 use types::genesis::LedgerParameters;
 
+use crate::ceremony::PlanReport;
+use crate::ceremony::fingerprint;
+use crate::ceremony::read_plan;
 use crate::dealer;
 use crate::dealer::Plan;
 use crate::error::Failure;
 use crate::files;
 use crate::output;
 use crate::secrets;
-use crate::secrets::Card;
 use crate::units::Money;
 use crate::units::Time;
 use crate::units::money;
 
-/// Make or show the parameters of a network
+/// The largest file that a genesis is read from; allocations are most of it.
+const GENESIS_BYTES_MAX: u64 = 64 << 20;
+/// The largest file that a card is read from.
+const CARD_BYTES_MAX: u64 = 64 << 10;
+
+/// Make, show or verify the parameters of a network
+///
+/// Operators who do not trust each other make a network in a ceremony: each runs `keys new`, one
+/// writes a `plan`, and then each runs `deal`, `receive` and `finish`, sending around the files that
+/// these write. No secret ever leaves an operator's folder.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -36,8 +51,13 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    New(New),
+    Plan(ceremony::PlanCommand),
+    Deal(ceremony::Deal),
+    Receive(ceremony::Receive),
+    Finish(ceremony::Finish),
+    Verify(ceremony::Verify),
     Show(Show),
+    New(New),
 }
 
 /// Make a genesis from validators' cards (development only: this command is the dealer)
@@ -55,6 +75,13 @@ struct New {
     /// The folder to write into
     #[arg(long, default_value = ".")]
     out: PathBuf,
+    #[command(flatten)]
+    parameters: Parameters,
+}
+
+/// What a network is to be.
+#[derive(Debug, Args)]
+struct Parameters {
     /// What the network is called
     #[arg(long, default_value = "development")]
     name: String,
@@ -69,7 +96,10 @@ struct New {
     allocations: Vec<Owner>,
 }
 
-/// Check a genesis and print what it says
+/// Check a genesis or a plan and print what it says
+///
+/// The fingerprint is for people: operators read it to each other to be sure that all have the same
+/// file.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  meanwhile genesis show ./network/genesis.json")]
 struct Show {
@@ -89,6 +119,7 @@ struct Owner {
 #[derive(Debug, Serialize)]
 struct Shown {
     chain: String,
+    fingerprint: String,
     name: String,
     development: bool,
     start_ms: u64,
@@ -125,9 +156,24 @@ impl Arguments {
     /// When the parameters are refused or the file system refuses.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
-            Command::New(arguments) => arguments.run(),
+            Command::Plan(arguments) => arguments.run(),
+            Command::Deal(arguments) => arguments.run(),
+            Command::Receive(arguments) => arguments.run(),
+            Command::Finish(arguments) => arguments.run(),
+            Command::Verify(arguments) => arguments.run(),
             Command::Show(arguments) => arguments.run(),
+            Command::New(arguments) => arguments.run(),
         }
+    }
+}
+
+impl Parameters {
+    fn into_allocations(self) -> Vec<Allocation> {
+        let allocations = self.allocations.into_iter().map(|owner| Allocation {
+            script: HexBytes(owner.script.into_bytes()),
+            amount_sat: owner.amount.to_sat(),
+        });
+        allocations.collect()
     }
 }
 
@@ -135,17 +181,13 @@ impl New {
     fn run(self) -> Result<(), Failure> {
         output::say(dealer::WARNING);
         let cards: Result<Vec<Card>, Failure> =
-            self.cards.iter().map(|path| files::read_json(path)).collect();
-        let allocations = self.allocations.into_iter().map(|owner| Allocation {
-            script: HexBytes(owner.script.into_bytes()),
-            amount_sat: owner.amount.to_sat(),
-        });
+            self.cards.iter().map(|path| files::read_json_bounded(path, CARD_BYTES_MAX)).collect();
         let plan = Plan {
-            name: self.name,
+            name: self.parameters.name.clone(),
             cards: cards?,
-            block_interval_ms: self.block_interval.millis(),
-            max_block_weight: self.max_block_weight,
-            allocations: allocations.collect(),
+            block_interval_ms: self.parameters.block_interval.millis(),
+            max_block_weight: self.parameters.max_block_weight,
+            allocations: self.parameters.into_allocations(),
         };
         let (genesis, coins) = dealer::deal(plan)?;
         files::create_dir(&self.out)?;
@@ -162,7 +204,17 @@ impl New {
 
 impl Show {
     fn run(&self) -> Result<(), Failure> {
-        let genesis: Genesis = files::read_json(&self.file)?;
+        let text = files::read_bounded(&self.file, GENESIS_BYTES_MAX)?;
+        let contents = |error: serde_json::Error| Failure::Contents {
+            path: self.file.clone(),
+            reason: error.to_string(),
+        };
+        let shown: Value = serde_json::from_str(&text).map_err(contents)?;
+        if shown.get("cards").is_some() {
+            let report = PlanReport::new(&read_plan(&self.file)?);
+            return if self.json { output::json_pretty(&report) } else { report.print() };
+        }
+        let genesis: Genesis = serde_json::from_str(&text).map_err(contents)?;
         let committee = genesis.check()?;
         let shown = Shown::new(&genesis, &committee);
         if self.json {
@@ -172,6 +224,7 @@ impl Show {
         let allocated = money(Amount::from_sat(shown.allocated_sat));
         let rows = [
             ("chain", shown.chain),
+            ("fingerprint", shown.fingerprint),
             ("name", shown.name),
             ("development", shown.development.to_string()),
             ("validators", format!("{} ({} may fail)", shown.validators, shown.faults_tolerated)),
@@ -197,6 +250,7 @@ impl Shown {
             genesis.allocations.iter().map(|allocation| allocation.script.0.as_slice()).collect();
         Self {
             chain: genesis.chain().to_string(),
+            fingerprint: fingerprint(&genesis.chain()),
             name: genesis.name.clone(),
             development: genesis.development,
             start_ms: genesis.start_ms.value(),

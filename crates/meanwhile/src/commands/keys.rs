@@ -25,7 +25,7 @@ enum Command {
 
 /// Write new secrets (mode 0400) and the public card `card.json` into a folder
 ///
-/// The card goes to whoever makes the genesis; the secrets never leave the folder. Secrets that are
+/// The card goes to whoever writes the plan of the network; the secrets never leave the folder. Secrets that are
 /// there already are never overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  meanwhile keys new ./north --name north")]
@@ -49,7 +49,10 @@ impl Arguments {
         let Command::New(New { dir, name, json }) = &self.command;
         let secrets = Secrets::generate()?;
         let card = secrets.card(name.clone());
+        card.check()
+            .map_err(|fault| Failure::Argument { what: "--name", reason: fault.to_string() })?;
         secrets.write(dir)?;
+        secrets.write_ceremony(dir)?;
         files::write_json(&dir.join(CARD_FILE), &card)?;
         if *json {
             return output::json_pretty(&card);
