@@ -1,21 +1,28 @@
 //! The common coin: shares come in with vertices, the group's signature comes out.
 //!
-//! Source: `docs/consensus.md`, Common coin. Recovery is optimistic: the first f + 1 shares are
-//! combined and the result is checked once. Only when that fails are they checked one by one; who
-//! gave a wrong one is passed over from then on, so at most f recoveries ever fail.
+//! Combining shares costs milliseconds, so it is put out as a [`CoinTask`] and its outcome comes
+//! back when it does. Who gave a wrong share is passed over from then on.
+//!
+//! **Invariant:** at most one task a round and [`COIN_TASKS_MAX`] in all are out. A round with
+//! usable shares of a threshold of authors has one out, unless so many others have.
+//!
+//! Source: `docs/consensus.md`, Common coin.
 
 use alloc::collections::BTreeMap;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use types::Author;
-use types::Committee;
-use types::Digest;
 use types::Round;
-use types::VertexRef;
-use types::coin;
+use types::Verified;
+use types::Vertex;
 use types::coin::CoinShare;
 use types::coin::CoinSignature;
+
+use crate::coin_task::CoinOutcome;
+use crate::coin_task::CoinTask;
+use crate::coin_task::Found;
+use crate::parameters::COIN_TASKS_MAX;
 
 /// What is known of the common coin. One share an author and round is kept: one who sends two
 /// different ones is faulty, and f + 1 others are enough.
@@ -24,21 +31,24 @@ pub(crate) struct Coin {
     shares: BTreeMap<Round, BTreeMap<Author, Share>>,
     signatures: BTreeMap<Round, CoinSignature>,
     culprits: BTreeSet<Author>,
+    out: BTreeMap<Round, Out>,
+    /// Whether a task was held back because too many were out.
+    is_held_back: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Share {
     share: CoinShare,
-    vertex: VertexRef,
-    proven: bool,
+    /// Who carries it: the evidence, should it be wrong.
+    vertex: Verified<Vertex>,
+    is_proven: bool,
 }
 
-/// What an attempt to recover gave.
-#[derive(Debug, Default)]
-pub(crate) struct Recovery {
-    pub(crate) signature: Option<CoinSignature>,
-    /// The vertices that carry wrong shares.
-    pub(crate) wrong: Vec<VertexRef>,
+/// A task that was put out, with the vertices whose shares are in it.
+#[derive(Clone, Debug)]
+struct Out {
+    task: CoinTask,
+    carriers: Vec<Verified<Vertex>>,
 }
 
 impl Coin {
@@ -52,80 +62,90 @@ impl Coin {
         self.shares.remove(&round);
     }
 
-    /// Adds the share for `round` that a vertex carries.
-    pub(crate) fn add(&mut self, round: Round, share: CoinShare, vertex: VertexRef) {
-        if self.signatures.contains_key(&round) || self.culprits.contains(&vertex.author) {
+    /// Adds the share for `round`, whose coin is not known, that a vertex carries.
+    pub(crate) fn add(&mut self, round: Round, share: CoinShare, vertex: &Verified<Vertex>) {
+        if self.culprits.contains(&vertex.author()) {
             return;
         }
         let shares = self.shares.entry(round).or_default();
-        shares.entry(vertex.author).or_insert(Share { share, vertex, proven: false });
+        shares.entry(vertex.author()).or_insert_with(|| {
+            let vertex = vertex.clone();
+            Share { share, vertex, is_proven: false }
+        });
     }
 
-    /// Recovers the signature of `round` when there are shares enough.
-    pub(crate) fn recover(&mut self, round: Round, committee: &Committee) -> Recovery {
-        let message = committee.coin_message(round);
-        let mut recovery = Recovery::default();
-        while let Some(chosen) = self.choose(round, committee.quorums().coin_threshold()) {
-            if let Ok(signature) = coin::recover(&chosen, &message, committee.coin_group()) {
-                recovery.signature = Some(signature);
-                break;
-            }
-            let wrong = self.judge(round, &chosen, &message, committee);
-            if wrong.is_empty() {
-                // Shares that are all right recover: the committee's keys do not fit each other.
-                break;
-            }
-            recovery.wrong.extend(wrong);
+    /// The task of a round, when there are shares enough and none is out.
+    pub(crate) fn task(&mut self, round: Round, threshold: usize) -> Option<CoinTask> {
+        if self.out.contains_key(&round) {
+            return None;
         }
-        recovery
+        let carriers = self.choose(round, threshold)?;
+        if self.out.len() >= COIN_TASKS_MAX {
+            self.is_held_back = true;
+            return None;
+        }
+        let shares = carriers.iter().map(|kept| (kept.vertex.author(), kept.share)).collect();
+        let carriers = carriers.iter().map(|kept| kept.vertex.clone()).collect();
+        let task = CoinTask::new(round, shares);
+        self.out.insert(round, Out { task: task.clone(), carriers });
+        Some(task)
+    }
+
+    /// A task that was held back and need not be any more, the lowest round first.
+    pub(crate) fn held_back(&mut self, threshold: usize) -> Option<CoinTask> {
+        if !self.is_held_back || self.out.len() >= COIN_TASKS_MAX {
+            return None;
+        }
+        let rounds: Vec<Round> = self.shares.keys().copied().collect();
+        let task = rounds.into_iter().find_map(|round| self.task(round, threshold));
+        self.is_held_back = task.is_some();
+        task
+    }
+
+    /// Takes an outcome. Gives the vertices that carry a wrong share, of authors who gave none
+    /// before. An outcome of no task that is out says nothing about shares.
+    pub(crate) fn done(&mut self, outcome: CoinOutcome) -> Vec<Verified<Vertex>> {
+        let CoinOutcome { task, found, .. } = outcome;
+        let round = task.round();
+        let Some(out) = self.out.remove(&round) else { return Vec::new() };
+        if out.task != task {
+            self.out.insert(round, out);
+            return Vec::new();
+        }
+        let Found::Wrong(wrong) = found else { return Vec::new() };
+        if wrong.is_empty() {
+            // Right shares recover: the committee's keys do not fit each other. Trying again with
+            // the same ones would never end.
+            self.shares.remove(&round);
+        }
+        for kept in self.shares.get_mut(&round).into_iter().flat_map(BTreeMap::values_mut) {
+            let own = (kept.vertex.author(), kept.share);
+            kept.is_proven |= task.shares().contains(&own) && !wrong.contains(&own.0);
+        }
+        let is_new = |vertex: &Verified<Vertex>| {
+            wrong.contains(&vertex.author()) && self.culprits.insert(vertex.author())
+        };
+        out.carriers.into_iter().filter(is_new).collect()
     }
 
     /// A threshold of shares of distinct authors, proven ones first; none when there are too few.
-    fn choose(&self, round: Round, threshold: usize) -> Option<Vec<(Author, CoinShare)>> {
+    fn choose(&self, round: Round, threshold: usize) -> Option<Vec<&Share>> {
         let shares = self.shares.get(&round)?;
-        let usable = |proven: bool| {
-            shares
-                .iter()
-                .filter(|(author, _)| !self.culprits.contains(author))
-                .filter(move |(_, kept)| kept.proven == proven)
-                .map(|(author, kept)| (*author, kept.share))
+        let usable = |is_proven: bool| {
+            let shares = shares.iter().filter(|(author, _)| !self.culprits.contains(author));
+            shares.map(|(_, kept)| kept).filter(move |kept| kept.is_proven == is_proven)
         };
         let chosen: Vec<_> = usable(true).chain(usable(false)).take(threshold).collect();
         (chosen.len() == threshold).then_some(chosen)
     }
 
-    /// Checks shares one by one and names the vertices that carry the wrong ones.
-    fn judge(
-        &mut self,
-        round: Round,
-        chosen: &[(Author, CoinShare)],
-        message: &Digest,
-        committee: &Committee,
-    ) -> Vec<VertexRef> {
-        let mut wrong = Vec::new();
-        for (author, share) in chosen {
-            let Some(validator) = committee.validator(*author) else { continue };
-            let kept = self.shares.get_mut(&round).and_then(|shares| shares.get_mut(author));
-            let Some(kept) = kept else { continue };
-            if kept.proven {
-                continue;
-            }
-            if share.verify(message, &validator.coin_key).is_ok() {
-                kept.proven = true;
-            } else {
-                wrong.push(kept.vertex);
-                self.culprits.insert(*author);
-            }
-        }
-        wrong
-    }
-
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.shares.len() + self.signatures.len()
+        self.shares.len() + self.signatures.len() + self.out.len()
     }
 
-    /// Forgets the shares of rounds below `decided_below` and the signatures up to the line.
+    /// Forgets the shares of rounds below `decided_below` and the signatures up to the line. Tasks
+    /// that are out end with their outcome.
     pub(crate) fn forget(&mut self, decided_below: Round, line: Round) {
         if self.shares.first_key_value().is_some_and(|(round, _)| *round < decided_below) {
             self.shares = self.shares.split_off(&decided_below);

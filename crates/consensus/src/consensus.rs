@@ -24,6 +24,9 @@ use types::coin;
 use types::coin::CoinSignature;
 
 use crate::coin::Coin;
+use crate::coin_task::CoinOutcome;
+use crate::coin_task::CoinTask;
+use crate::coin_task::VerifiedCoin;
 use crate::dag::Dag;
 use crate::dag::edges_of;
 use crate::decision;
@@ -145,23 +148,47 @@ impl Consensus {
         }
     }
 
-    /// Takes the common coin of a round from a peer. False when the signature is wrong, which a
-    /// signature for a round that is not looked for is never found to be.
-    pub fn reveal(&mut self, round: Round, signature: CoinSignature) -> bool {
-        let looked_for = matches!(self.schedule, Schedule::Coin)
-            && self.awaits(round)
-            && round <= self.round_limit();
-        if !looked_for {
-            return true;
-        }
-        let message = self.committee.coin_message(round);
-        let right =
-            coin::verify_signature(&signature, &message, self.committee.coin_group()).is_ok();
-        if right {
+    /// Takes the common coin of a round from somebody who knows it. One that is not looked for
+    /// changes nothing.
+    pub fn reveal(&mut self, coin: VerifiedCoin) {
+        let VerifiedCoin { round, signature, .. } = coin;
+        let is_ours = coin.message == self.committee.coin_message(round);
+        if is_ours && self.awaits_coin(round) && round <= self.round_limit() {
             self.take_coin(round, signature);
             self.settle();
         }
-        right
+    }
+
+    /// Takes what became of a task that [`Output::CoinDue`] put out. Outcomes may come in any
+    /// order, and more than once; as long as one stays out, its round waits.
+    pub fn coin_done(&mut self, outcome: CoinOutcome) {
+        let round = outcome.round();
+        if outcome.message != self.committee.coin_message(round) {
+            return;
+        }
+        let coin = outcome.coin();
+        for vertex in self.coin.done(outcome) {
+            let evidence = Evidence::WrongCoinShare { vertex, round };
+            self.outputs.push_back(Output::Fault(evidence));
+        }
+        if let Some(coin) = coin
+            && self.awaits_coin(round)
+        {
+            self.take_coin(round, coin.signature);
+        }
+        let threshold = self.committee.quorums().coin_threshold();
+        let again = self.coin.task(round, threshold);
+        self.put_out(again);
+        while let Some(task) = self.coin.held_back(threshold) {
+            self.put_out(Some(task));
+        }
+        self.settle();
+    }
+
+    /// Whether the common coin of a round is looked for: its slots are undecided and their leaders
+    /// unknown.
+    pub fn awaits_coin(&self, round: Round) -> bool {
+        matches!(self.schedule, Schedule::Coin) && self.awaits(round)
     }
 
     /// The next thing that happened. Poll until there is none.
@@ -372,7 +399,7 @@ impl Consensus {
     }
 
     /// Names the leaders that an accepted vertex makes known.
-    fn reveal_due(&mut self, vertex: &Vertex) {
+    fn reveal_due(&mut self, vertex: &Verified<Vertex>) {
         match self.schedule {
             Schedule::Coin => self.collect_share(vertex),
             Schedule::RoundRobin => {
@@ -393,23 +420,18 @@ impl Consensus {
         }
     }
 
-    fn collect_share(&mut self, vertex: &Vertex) {
+    fn collect_share(&mut self, vertex: &Verified<Vertex>) {
         let due = self.parameters.decided_by(vertex.round());
         let (Some(round), Some(share)) = (due, vertex.header().coin_share) else { return };
-        if !self.awaits(round) {
-            return;
+        if self.awaits(round) {
+            self.coin.add(round, share, vertex);
+            let task = self.coin.task(round, self.committee.quorums().coin_threshold());
+            self.put_out(task);
         }
-        self.coin.add(round, share, vertex.reference());
-        let recovery = self.coin.recover(round, &self.committee);
-        for wrong in recovery.wrong {
-            if let Some(vertex) = self.dag.get(&wrong).cloned() {
-                let evidence = Evidence::WrongCoinShare { vertex, round };
-                self.outputs.push_back(Output::Fault(evidence));
-            }
-        }
-        if let Some(signature) = recovery.signature {
-            self.take_coin(round, signature);
-        }
+    }
+
+    fn put_out(&mut self, task: Option<CoinTask>) {
+        self.outputs.extend(task.map(Output::CoinDue));
     }
 
     #[cfg(any(test, feature = "test-utils"))]

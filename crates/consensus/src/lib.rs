@@ -3,7 +3,8 @@
 //! [`Consensus`] is a machine without a clock, a socket, a file or randomness: vertices go in by
 //! [`Consensus::insert`], everything else comes out of [`Consensus::poll_output`]. It never signs,
 //! never fetches and never waits for a named validator; whoever drives it says what round is built
-//! when, by [`Consensus::next_round`] and [`Consensus::edges`].
+//! when, by [`Consensus::next_round`] and [`Consensus::edges`]. It does no arithmetic on curves
+//! either: that is put out as [`Output::CoinDue`], and done wherever there is time for it.
 //!
 //! The rule is written down in `docs/consensus.md`. Two machines that were given the same vertices,
 //! in whatever order, put out the same commits; of two that were given different ones, the commits
@@ -33,6 +34,7 @@ extern crate std;
 
 mod authors;
 mod coin;
+mod coin_task;
 mod consensus;
 mod dag;
 mod decision;
@@ -44,6 +46,9 @@ mod parameters;
 mod slot;
 mod suspended;
 
+pub use coin_task::CoinOutcome;
+pub use coin_task::CoinTask;
+pub use coin_task::VerifiedCoin;
 pub use consensus::Consensus;
 #[cfg(any(test, feature = "test-utils"))]
 pub use leaders::ForcedLeaders;
@@ -53,6 +58,7 @@ pub use output::Evidence;
 pub use output::Ordered;
 pub use output::Output;
 pub use output::Refusal;
+pub use parameters::COIN_TASKS_MAX;
 pub use parameters::Leaders;
 pub use parameters::Parameters;
 pub use parameters::SUSPENDED_PER_AUTHOR_MAX;

@@ -10,6 +10,8 @@ use types::Vertex;
 use types::VertexRef;
 use types::coin::CoinSignature;
 
+use crate::coin_task::CoinTask;
+
 /// What the machine tells whoever drives it, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -24,6 +26,9 @@ pub enum Output {
     },
     /// The next commit.
     Commit(Ordered),
+    /// Shares are to be combined, which takes milliseconds and may be done anywhere: the outcome goes
+    /// to `Consensus::coin_done`. Until then the leaders of that round are unknown.
+    CoinDue(CoinTask),
     /// The common coin of a round is known. The signature proves itself: it may be kept and sent to
     /// whoever lacks the shares.
     CoinRevealed {

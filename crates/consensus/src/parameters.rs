@@ -15,6 +15,9 @@ pub const SUSPENDED_PER_AUTHOR_MAX: usize = 256;
 /// How many vertices of one author and round are held unless others refer to them. An equivocator
 /// can make any number of twins; those that matter are referred to.
 pub const TWINS_UNWANTED_MAX: usize = 4;
+/// How many rounds' shares of the common coin are being combined at a time. Undecided rounds have no
+/// bound of their own; what is held back here is put out once outcomes come, the lowest first.
+pub const COIN_TASKS_MAX: usize = 64;
 
 /// How vertices are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

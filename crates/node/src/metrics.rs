@@ -105,6 +105,8 @@ closed_label!(
         Encoding = "vertex_encoding",
         /// A vertex in it is not valid.
         Vertex = "vertex",
+        /// A common coin in it is wrong.
+        Coin = "coin",
         /// It came on the wrong connection.
         Class = "class",
     }

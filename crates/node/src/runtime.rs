@@ -43,6 +43,7 @@ use crate::metrics::Metrics;
 pub(crate) mod bench;
 mod checks;
 mod clock;
+mod coins;
 pub(crate) mod execution;
 mod feed;
 mod ingress;
@@ -51,6 +52,7 @@ mod ordering;
 mod thread;
 
 use clock::Clock;
+use coins::Coins;
 use execution::ExecutionThread;
 use feed::Feed;
 use ingress::Inbound;
@@ -217,10 +219,11 @@ impl Node {
     }
 }
 
-/// Both ends of the ordering thread's inbox.
+/// Both ends of the ordering thread's inbox, and its way to the worker threads.
 struct Inbox {
     sender: mpsc::Sender<Inbound>,
     waiting: mpsc::Receiver<Inbound>,
+    coins: Coins,
 }
 
 /// The connections to the other validators, and the way from them to the ordering thread.
@@ -240,7 +243,9 @@ impl Links {
     ) -> Result<Self, NodeError> {
         let (sender, waiting) = mpsc::channel(INBOX_MAX);
         let (notices, notices_waiting) = mpsc::channel(NOTICES_MAX);
-        let mut ingress = Ingress::new(checked, store, sender.clone(), metrics)?;
+        let pool = Arc::new(checks::pool("verify", checked.limits.verify_threads)?);
+        let mut ingress = Ingress::new(checked, store, sender.clone(), metrics, &pool);
+        let coins = Coins::new(&pool, &checked.committee);
         let mesh = Mesh::start(
             MeshConfig::new(checked),
             Arc::clone(metrics),
@@ -250,7 +255,7 @@ impl Links {
         )
         .await?;
         ingress.start(&mesh.sender(), notices_waiting);
-        Ok(Self { inbox: Inbox { sender, waiting }, mesh, ingress })
+        Ok(Self { inbox: Inbox { sender, waiting, coins }, mesh, ingress })
     }
 }
 
@@ -278,6 +283,7 @@ fn start_machines(
         store: Arc::clone(&opened.store),
         mesh,
         inbox: inbox.waiting,
+        coins: inbox.coins,
         feed,
         status: Arc::clone(&status),
         metrics: Arc::clone(&metrics),

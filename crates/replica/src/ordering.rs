@@ -16,6 +16,7 @@ use consensus::Consensus;
 use consensus::Output;
 use consensus::Parameters;
 use consensus::Refusal;
+use consensus::VerifiedCoin;
 use store::Durability;
 use types::Author;
 use types::CommitIndex;
@@ -158,6 +159,10 @@ impl Ordering {
             Input::Gone(peer) => self.disconnect(peer, now),
             Input::Submit(items) => self.queue(items),
             Input::Signed(vertex) => self.take_signed(&vertex),
+            Input::Coin(outcome) => {
+                self.consensus.coin_done(outcome);
+                self.drain(None);
+            }
             Input::Executed(commit) => self.executed = self.executed.max(Some(commit)),
             Input::Wake => {}
         }
@@ -210,13 +215,17 @@ impl Ordering {
         }
     }
 
-    fn receive_range(&mut self, from: Author, range: Range<Verified<Vertex>>, now: Moment) {
+    fn receive_range(
+        &mut self,
+        from: Author,
+        range: Range<Verified<Vertex>, VerifiedCoin>,
+        now: Moment,
+    ) {
         self.peers.heard(from, now);
         self.catch_up.answered(from, range);
         while let Some(range) = self.catch_up.take_answer() {
-            for (round, signature) in range.coins {
-                // A wrong one is ignored: shares decide without it.
-                self.consensus.reveal(round, signature);
+            for coin in range.coins {
+                self.consensus.reveal(coin);
             }
             self.drain(None);
             self.receive(from, range.vertices, now);
@@ -418,6 +427,7 @@ impl Ordering {
                     tables::put_commit(persist, &ordered.commit);
                     then.push(Action::Commit(ordered));
                 }
+                Output::CoinDue(task) => then.push(Action::Coin(task)),
                 Output::CoinRevealed { round, signature } => {
                     tables::put_coin(persist, round, &signature);
                 }

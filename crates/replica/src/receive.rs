@@ -2,10 +2,13 @@
 //! state. Whoever has threads to spare calls this on them.
 
 use bytes::Bytes;
+use consensus::VerifiedCoin;
 use types::Author;
 use types::Committee;
 use types::DecodeError;
 use types::InvalidVertex;
+use types::KeyError;
+use types::Round;
 use types::Rules;
 use types::Unverified;
 use types::Verified;
@@ -37,12 +40,20 @@ pub enum InvalidMessage {
     /// A vertex in it is not valid.
     #[error(transparent)]
     Vertex(#[from] InvalidVertex),
+    /// A common coin in it is not the one of its round.
+    #[error("the common coin of round {round} is wrong: {error}")]
+    Coin {
+        /// The round.
+        round: Round,
+        /// What is wrong.
+        error: KeyError,
+    },
 }
 
 /// Verifies what a message of `from` holds and says who it is for.
 ///
 /// # Errors
-/// When a vertex in it is not valid: nothing of the message is taken then.
+/// When a vertex or a common coin in it is not valid: nothing of the message is taken then.
 pub fn receive(
     from: Author,
     message: Message,
@@ -64,6 +75,11 @@ pub fn receive(
         }
         Message::Range(Range { from: start, next, coins, vertices }) => {
             let vertices = vertices.iter().map(verify).collect::<Result<_, _>>()?;
+            let verify = |(round, signature)| {
+                VerifiedCoin::verify(round, signature, committee)
+                    .map_err(|error| InvalidMessage::Coin { round, error })
+            };
+            let coins = coins.into_iter().map(verify).collect::<Result<_, _>>()?;
             let range = Range { from: start, next, coins, vertices };
             Received::Input(Input::Range { from, range })
         }

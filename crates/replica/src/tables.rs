@@ -115,6 +115,15 @@ pub fn own_newest(read: &dyn TableRead) -> Result<Option<VertexRef>, TableFault>
     row.map(|row| decoded("the own vertex", &row)).transpose()
 }
 
+/// The common coin of a round, if it was written.
+pub(crate) fn coin(
+    read: &dyn TableRead,
+    round: Round,
+) -> Result<Option<CoinSignature>, TableFault> {
+    let row = read.get(COINS, &round.value().to_be_bytes())?;
+    row.map(|row| decoded("a common coin", &row)).transpose()
+}
+
 /// Common coins of `from` up to but without `until`, ascending.
 pub(crate) fn coins(
     read: &dyn TableRead,

@@ -60,7 +60,7 @@ pub enum Message {
     /// Answers [`Message::FetchVertices`] with those that the sender holds, encoded.
     Vertices(Vec<Bytes>),
     /// Answers [`Message::FetchRounds`]; vertices encoded.
-    Range(Range<Bytes>),
+    Range(Range<Bytes, ClaimedCoin>),
 }
 
 /// Which of the two connections of a peer carries a message: what is small and urgent never waits
@@ -107,16 +107,20 @@ pub struct FetchRounds {
     pub until: Round,
 }
 
-/// All vertices of some rounds that somebody holds, in the order of (round, author, digest).
+/// A common coin as a message holds it: it proves itself to whoever checks.
+pub type ClaimedCoin = (Round, CoinSignature);
+
+/// All vertices of some rounds that somebody holds, in the order of (round, author, digest), with
+/// vertices and common coins either as they came or checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Range<V> {
+pub struct Range<V, C> {
     /// The place that was asked for.
     pub from: VertexRef,
     /// Where the answer ended for its size; none when it holds everything that was asked for and
     /// that the sender has.
     pub next: Option<VertexRef>,
-    /// Common coins of those rounds, as far as the sender knows them. Each proves itself.
-    pub coins: Vec<(Round, CoinSignature)>,
+    /// Common coins of those rounds, as far as the sender knows them.
+    pub coins: Vec<C>,
     /// The vertices.
     pub vertices: Vec<V>,
 }
@@ -261,7 +265,7 @@ impl Decode for FetchRounds {
     }
 }
 
-impl Range<Bytes> {
+impl Range<Bytes, ClaimedCoin> {
     fn encode(&self, writer: &mut Writer) {
         self.from.encode(writer);
         writer.option(self.next.as_ref());

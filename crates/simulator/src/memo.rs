@@ -8,7 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bitcoin::OutPoint;
+use consensus::CoinOutcome;
+use consensus::CoinTask;
+use consensus::VerifiedCoin;
 use ledger::Ledger;
+use replica::wire::ClaimedCoin;
 use store::Durability;
 use store::MemoryStore;
 use store::Store as _;
@@ -31,13 +35,16 @@ pub(crate) const NETWORKS: u64 = 64;
 const SETTINGS_MAX: usize = 512;
 const SHARES_MAX: usize = 1 << 18;
 const COINS_MAX: usize = 1 << 16;
+const OUTCOMES_MAX: usize = 1 << 14;
 
 /// What was computed before. One a thread.
 #[derive(Debug, Default)]
 pub struct Memo {
     settings: HashMap<SettingKey, Arc<Setting>>,
     shares: HashMap<(Digest, Author, Round), CoinShare>,
-    coins: HashMap<(Digest, Round), CoinSignature>,
+    coins: HashMap<(Digest, Round), VerifiedCoin>,
+    /// What became of tasks that hold shares which nobody owes.
+    outcomes: HashMap<(Digest, CoinTask), CoinOutcome>,
 }
 
 /// A network and what its ledger begins with.
@@ -95,6 +102,35 @@ impl Memo {
 
     /// The common coin of a round, made from secrets that nobody in the network holds together.
     pub(crate) fn coin(&mut self, network: &TestNetwork, round: Round) -> CoinSignature {
+        self.verified_coin(network, round).signature()
+    }
+
+    /// The coin of a round that a message claims, when it was computed here and is that one.
+    pub(crate) fn claimed_coin(
+        &self,
+        network: &TestNetwork,
+        (round, signature): ClaimedCoin,
+    ) -> Option<VerifiedCoin> {
+        let coin = self.coins.get(&(*network.committee.chain(), round))?;
+        (coin.signature() == signature).then_some(*coin)
+    }
+
+    /// What [`CoinTask::run`] gives. Whichever right shares are combined, the coin is the same; wrong
+    /// ones are run, once for the same shares.
+    pub(crate) fn combine(&mut self, network: &TestNetwork, task: &CoinTask) -> CoinOutcome {
+        let round = task.round();
+        let mut shares = task.shares().iter();
+        if shares.all(|(author, share)| self.share(network, *author, round) == *share)
+            && let Some(outcome) = task.known(&self.verified_coin(network, round))
+        {
+            return outcome;
+        }
+        make_room(&mut self.outcomes, OUTCOMES_MAX);
+        let key = (*network.committee.chain(), task.clone());
+        self.outcomes.entry(key).or_insert_with(|| task.run(&network.committee)).clone()
+    }
+
+    fn verified_coin(&mut self, network: &TestNetwork, round: Round) -> VerifiedCoin {
         let key = (*network.committee.chain(), round);
         if let Some(known) = self.coins.get(&key) {
             return *known;
@@ -109,9 +145,11 @@ impl Memo {
         let message = network.committee.coin_message(round);
         let signature = coin::recover(&shares, &message, network.committee.coin_group());
         let signature = signature.expect("right shares, as many as the threshold, recover");
+        let coin = VerifiedCoin::verify(round, signature, &network.committee);
+        let coin = coin.expect("what was recovered was checked");
         make_room(&mut self.coins, COINS_MAX);
-        self.coins.insert(key, signature);
-        signature
+        self.coins.insert(key, coin);
+        coin
     }
 }
 
@@ -138,5 +176,30 @@ impl Setting {
 fn make_room<K, V>(map: &mut HashMap<K, V>, most: usize) {
     if map.len() >= most {
         map.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_without_running_is_what_running_gives() {
+        let network = TestNetwork::new(4);
+        let round = Round::new(7);
+        let mut memo = Memo::default();
+        // Of two authors, each with its share of its own round.
+        let wrong = [(0, 7), (1, 8)];
+        for of in [[(0, 7), (1, 7)], [(2, 7), (3, 7)], wrong, [(1, 7), (3, 7)], wrong] {
+            let shares = of.map(|(author, round)| {
+                let author = Author::new(author);
+                (author, network.coin_share(author, Round::new(round)))
+            });
+            let task = CoinTask::new_for_test(round, shares.to_vec());
+            let ran = task.run(&network.committee);
+            assert_eq!(memo.combine(&network, &task), ran, "{of:?}");
+            assert_eq!(ran.coin().is_none(), of == wrong);
+        }
+        assert_eq!(memo.outcomes.len(), 1, "wrong ones are run once");
     }
 }

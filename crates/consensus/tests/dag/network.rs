@@ -181,7 +181,10 @@ impl World {
                 }
                 Output::Unordered(vertex) => node.unordered.push(vertex.reference()),
                 Output::Alarm(alarm) => panic!("{alarm:?}"),
-                Output::Refused { .. } | Output::CoinRevealed { .. } | Output::Fault(_) => {}
+                Output::Refused { .. }
+                | Output::CoinDue(_)
+                | Output::CoinRevealed { .. }
+                | Output::Fault(_) => {}
             }
         }
     }

@@ -93,6 +93,7 @@ impl OrderingNode {
             store,
             mesh: mesh.sender(),
             inbox: inbox.waiting,
+            coins: inbox.coins,
             feed,
             status: Arc::new(status),
             metrics,

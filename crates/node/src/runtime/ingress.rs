@@ -35,8 +35,6 @@ use crate::mesh::Notice;
 use crate::mesh::Sender;
 use crate::metrics::InvalidReason;
 use crate::metrics::Metrics;
-use crate::runtime::NodeError;
-use crate::runtime::checks;
 
 /// How many frames of one link are verified at a time or wait for their turn after it.
 const VERIFY_AHEAD_MAX: usize = 32;
@@ -57,7 +55,7 @@ pub(super) struct Ingress {
 }
 
 struct Shared {
-    pool: ThreadPool,
+    pool: Arc<ThreadPool>,
     committee: Arc<Committee>,
     rules: Rules,
     store: Arc<dyn Store>,
@@ -86,16 +84,17 @@ impl Ingress {
         store: &Arc<dyn Store>,
         inbox: mpsc::Sender<Inbound>,
         metrics: &Arc<Metrics>,
-    ) -> Result<Self, NodeError> {
+        pool: &Arc<ThreadPool>,
+    ) -> Self {
         let shared = Shared {
-            pool: checks::pool("verify", checked.limits.verify_threads)?,
+            pool: Arc::clone(pool),
             committee: Arc::clone(&checked.committee),
             rules: checked.genesis.consensus.rules(),
             store: Arc::clone(store),
             inbox,
             metrics: Arc::clone(metrics),
         };
-        Ok(Self { shared: Arc::new(shared), links: Vec::new(), tasks: JoinSet::new() })
+        Self { shared: Arc::new(shared), links: Vec::new(), tasks: JoinSet::new() }
     }
 
     /// Makes the inlet of one link.
@@ -243,6 +242,7 @@ impl Fault {
             Self::Message(_) => InvalidReason::Message,
             Self::Invalid(InvalidMessage::Decode(_)) => InvalidReason::Encoding,
             Self::Invalid(InvalidMessage::Vertex(_)) => InvalidReason::Vertex,
+            Self::Invalid(InvalidMessage::Coin { .. }) => InvalidReason::Coin,
             Self::Class(_) | Self::Hello => InvalidReason::Class,
         }
     }

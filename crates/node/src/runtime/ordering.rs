@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
+use consensus::CoinOutcome;
 use consensus::Evidence;
 use consensus::Ordered;
 use replica::Ordering;
@@ -29,6 +30,7 @@ use crate::mesh::Sender;
 use crate::metrics::Metrics;
 use crate::runtime::NodeError;
 use crate::runtime::clock::Clock;
+use crate::runtime::coins::Coins;
 use crate::runtime::execution::write;
 use crate::runtime::feed::Feed;
 use crate::runtime::ingress::Inbound;
@@ -53,6 +55,7 @@ pub(super) struct OrderingThread {
     pub(super) store: Arc<dyn Store>,
     pub(super) mesh: Sender,
     pub(super) inbox: mpsc::Receiver<Inbound>,
+    pub(super) coins: Coins,
     pub(super) feed: Feed,
     pub(super) status: Arc<watch::Sender<Arc<NodeStatus>>>,
     pub(super) metrics: Arc<Metrics>,
@@ -69,6 +72,7 @@ struct Turn {
 /// What ended a wait.
 enum Woken {
     Input(Inbound),
+    Coin(CoinOutcome),
     Deadline,
     Stop,
 }
@@ -88,6 +92,7 @@ impl OrderingThread {
             let is_told = self.tell(&mut turn);
             match self.wait(&waiting, is_feeding, is_told) {
                 Woken::Input(inbound) => self.take(inbound),
+                Woken::Coin(outcome) => self.handle(Input::Coin(outcome)),
                 Woken::Deadline => self.handle(Input::Wake),
                 Woken::Stop => return Ok(()),
             }
@@ -130,6 +135,7 @@ impl OrderingThread {
     fn act(&mut self, action: Action, turn: &mut Turn) {
         match action {
             Action::Sign(draft) => self.sign(*draft, turn),
+            Action::Coin(task) => self.coins.begin(task),
             Action::Broadcast(message) => self.mesh.broadcast(message.class(), &encode(&message)),
             Action::Send { to, message } => {
                 self.mesh.send(to, message.class(), encode(&message));
@@ -210,7 +216,7 @@ impl OrderingThread {
         let feeding = is_feeding.then(|| now + FEED_INTERVAL);
         let telling = (!is_told).then(|| now + STATUS_INTERVAL);
         let until = [deadline, feeding, telling].into_iter().flatten().min();
-        let (inbox, stop) = (&mut self.inbox, &self.stop);
+        let (inbox, coins, stop) = (&mut self.inbox, &mut self.coins, &self.stop);
         waiting.block_on(async move {
             let alarm = async {
                 match until {
@@ -221,6 +227,7 @@ impl OrderingThread {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => Woken::Stop,
+                outcome = coins.next() => Woken::Coin(outcome),
                 inbound = inbox.recv() => inbound.map_or(Woken::Stop, Woken::Input),
                 () = alarm => Woken::Deadline,
             }

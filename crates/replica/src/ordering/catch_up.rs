@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use consensus::VerifiedCoin;
 use types::Author;
 use types::Moment;
 use types::Round;
@@ -65,7 +66,7 @@ struct Run {
 struct Slot {
     request: FetchRounds,
     is_asked: bool,
-    answer: Option<Range<Verified<Vertex>>>,
+    answer: Option<Range<Verified<Vertex>, VerifiedCoin>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ impl CatchUp {
     }
 
     /// Takes an answer, if it answers something.
-    pub(super) fn answered(&mut self, from: Author, range: Range<Verified<Vertex>>) {
+    pub(super) fn answered(&mut self, from: Author, range: Range<Verified<Vertex>, VerifiedCoin>) {
         let Some(run) = self.run.as_mut().filter(|run| run.peer == from) else { return };
         let mut slots = run.slots.iter_mut();
         if let Some(slot) = slots.find(|slot| slot.request.from == range.from) {
@@ -105,7 +106,7 @@ impl CatchUp {
     }
 
     /// The next answer in the order of rounds: insert it, and ask again.
-    pub(super) fn take_answer(&mut self) -> Option<Range<Verified<Vertex>>> {
+    pub(super) fn take_answer(&mut self) -> Option<Range<Verified<Vertex>, VerifiedCoin>> {
         let run = self.run.as_mut()?;
         let front = run.slots.front_mut()?;
         let answer = front.answer.take()?;

@@ -1,8 +1,11 @@
 //! Everything that enters and leaves the ordering half.
 
 use consensus::Alarm;
+use consensus::CoinOutcome;
+use consensus::CoinTask;
 use consensus::Evidence;
 use consensus::Ordered;
+use consensus::VerifiedCoin;
 use types::Author;
 use types::CommitIndex;
 use types::Committee;
@@ -41,7 +44,7 @@ pub enum Input {
         /// Who sent it.
         from: Author,
         /// The answer.
-        range: Range<Verified<Vertex>>,
+        range: Range<Verified<Vertex>, VerifiedCoin>,
     },
     /// A peer said how far it is.
     Status {
@@ -59,6 +62,8 @@ pub enum Input {
     Submit(Vec<Item>),
     /// The draft was signed: the answer to [`Action::Sign`].
     Signed(Verified<Vertex>),
+    /// Shares of the common coin were combined: the answer to [`Action::Coin`].
+    Coin(CoinOutcome),
     /// The execution half has applied this commit and everything before.
     Executed(CommitIndex),
     /// Time has passed: the deadline is reached.
@@ -70,6 +75,10 @@ pub enum Input {
 pub enum Action {
     /// Sign this, and answer with [`Input::Signed`]. No second draft comes before the answer.
     Sign(Box<Draft>),
+    /// Run this, on whatever thread has time, and answer with [`Input::Coin`]. At most
+    /// [`consensus::COIN_TASKS_MAX`] wait for their answer at a time. One that is never answered
+    /// leaves its round without leaders, unless a peer tells the coin.
+    Coin(CoinTask),
     /// Send to every connected peer.
     Broadcast(Message),
     /// Send to one peer.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use consensus::Consensus;
 use consensus::Parameters;
+use consensus::VerifiedCoin;
 use types::Commit;
 use types::Moment;
 use types::Round;
@@ -101,6 +102,7 @@ fn insert_stored(ordering: &mut Ordering, read: &dyn TableRead) -> Result<(), Op
             let reference = tables::vertex_of_key(&key)?;
             let vertex = verified(&ordering.config, &reference, &encoded)?;
             from = [&key[..], &[0]].concat();
+            reveal_stored(ordering, &vertex, read)?;
             ordering.consensus.insert(vertex);
             ordering.drain(None);
         }
@@ -108,6 +110,25 @@ fn insert_stored(ordering: &mut Ordering, read: &dyn TableRead) -> Result<(), Op
             return Ok(());
         }
     }
+}
+
+/// Takes the stored coin that the vertex carries a share of, if it is looked for: then shares need
+/// not be combined again.
+fn reveal_stored(
+    ordering: &mut Ordering,
+    vertex: &Vertex,
+    read: &dyn TableRead,
+) -> Result<(), OpenError> {
+    let due = ordering.config.parameters.rules().decided_by(vertex.round());
+    let Some(round) = due.filter(|round| ordering.consensus.awaits_coin(*round)) else {
+        return Ok(());
+    };
+    if let Some(signature) = tables::coin(read, round)? {
+        let coin = VerifiedCoin::verify(round, signature, &ordering.config.committee);
+        ordering.consensus.reveal(coin.map_err(|_| tables::torn("a common coin"))?);
+        ordering.drain(None);
+    }
+    Ok(())
 }
 
 fn stored(

@@ -20,6 +20,7 @@ use crate::ordering::Input;
 use crate::receive::InvalidMessage;
 use crate::receive::Received;
 use crate::receive::receive;
+use crate::wire::ClaimedCoin;
 use crate::wire::MESSAGE_BYTES_MAX;
 
 const RULES: Rules = Rules { wave: 5 };
@@ -66,7 +67,7 @@ fn all(network: &TestNetwork, bytes: usize) -> Vec<Verified<Vertex>> {
     places.map(|(round, author)| vertex(network, round, author, bytes)).collect()
 }
 
-fn range(store: &MemoryStore, from: VertexRef, until: u64) -> Range<Bytes> {
+fn range(store: &MemoryStore, from: VertexRef, until: u64) -> Range<Bytes, ClaimedCoin> {
     let request = Request::Rounds(FetchRounds { from, until: Round::new(until) });
     match serve(store, &request).unwrap() {
         Message::Range(range) => range,
@@ -121,6 +122,26 @@ fn vertices_by_name_are_bounded_by_bytes_and_what_is_not_held_is_left_out() {
     let unknown = vec![tables::first_of(Round::new(3)), vertices[5].reference()];
     let answer = serve(&store, &Request::Vertices(unknown)).unwrap();
     assert_eq!(answer, Message::Vertices(vec![vertices[5].encoded().clone()]));
+}
+
+#[test]
+fn a_message_with_a_wrong_coin_is_refused_as_a_whole() {
+    let network = TestNetwork::new(4);
+    let from = Author::new(1);
+    let round = Round::new(2);
+    let shares = [0, 1].map(Author::new).map(|author| (author, network.coin_share(author, round)));
+    let group = network.committee.coin_group();
+    let coin = types::coin::recover(&shares, &network.committee.coin_message(round), group);
+    let message = |round| {
+        let coins = vec![(round, coin.unwrap())];
+        let from = tables::first_of(round);
+        Message::Range(Range { from, next: None, coins, vertices: Vec::new() })
+    };
+    let taken = receive(from, message(round), &network.committee, RULES);
+    let Ok(Received::Input(Input::Range { range, .. })) = taken else { panic!("{taken:?}") };
+    assert_eq!(range.coins[0].signature(), coin.unwrap());
+    let refused = receive(from, message(round.next()), &network.committee, RULES);
+    assert!(matches!(refused, Err(InvalidMessage::Coin { .. })), "{refused:?}");
 }
 
 #[test]

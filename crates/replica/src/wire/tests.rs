@@ -22,7 +22,7 @@ fn rounds() -> impl Strategy<Value = FetchRounds> {
     })
 }
 
-fn range() -> impl Strategy<Value = Range<Bytes>> {
+fn range() -> impl Strategy<Value = Range<Bytes, ClaimedCoin>> {
     let coin = (any::<u64>(), any::<[u8; 48]>());
     let coin = coin.prop_map(|(round, bytes)| (Round::new(round), CoinSignature::new(bytes)));
     let coins = proptest::collection::vec(coin, 0..4);

@@ -9,6 +9,7 @@ use replica::Received;
 use replica::ordering::Input;
 use replica::receive;
 use replica::serve;
+use replica::wire::ClaimedCoin;
 use replica::wire::Message;
 use replica::wire::Range;
 use types::Author;
@@ -79,7 +80,8 @@ impl World<'_> {
         }
     }
 
-    /// As [`receive`], but vertices that were signed in this run are not verified again.
+    /// As [`receive`], but vertices that were signed in this run and common coins that were computed
+    /// are not verified again.
     fn take(&self, from: Author, packet: &Packet) -> Result<Received, InvalidMessage> {
         let message =
             packet.message.clone().ok_or(DecodeError::InvalidValue { what: "message" })?;
@@ -95,9 +97,13 @@ impl World<'_> {
             }
             Message::Range(range) if is_known(range.vertices.len()) => {
                 let Range { from: start, next, coins, .. } = range;
-                let (next, coins) = (*next, coins.clone());
-                let range = Range { from: *start, next, coins, vertices: vertices() };
-                Some(Input::Range { from, range })
+                let (start, next) = (*start, *next);
+                let known = |coin: &ClaimedCoin| self.memo.claimed_coin(&self.network, *coin);
+                let coins: Option<_> = coins.iter().map(known).collect();
+                coins.map(|coins| {
+                    let range = Range { from: start, next, coins, vertices: vertices() };
+                    Input::Range { from, range }
+                })
             }
             _ => None,
         };

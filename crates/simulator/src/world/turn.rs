@@ -1,5 +1,6 @@
 //! One validator's turn: what the runtime of a node does, in virtual time.
 
+use consensus::CoinTask;
 use consensus::Evidence;
 use consensus::Ordered;
 use replica::Execution;
@@ -109,6 +110,7 @@ impl World<'_> {
     fn act(&mut self, own: Author, action: Action) {
         match action {
             Action::Sign(draft) => self.sign(own, *draft),
+            Action::Coin(task) => self.combine(own, &task),
             Action::Broadcast(message) => self.broadcast(own, message),
             Action::Send { to, message } => self.send(own, to, message),
             Action::Commit(ordered) => self.committed(own, ordered),
@@ -117,6 +119,15 @@ impl World<'_> {
             Action::Taken(room) => self.feed(own, execution::Input::Taken(room)),
             Action::Evidence(evidence) => self.accused(own, &evidence),
             Action::Alarm(alarm) => self.broken(own, &format!("stopped by an alarm: {alarm:?}")),
+        }
+    }
+
+    /// Shares are combined in place: whatever comes between, a machine waits for none of it.
+    fn combine(&mut self, own: Author, task: &CoinTask) {
+        let outcome = self.memo.combine(&self.network, task);
+        let (now, wall) = (self.now, self.wall(own));
+        if let Some(machines) = &mut self.node_mut(own).machines {
+            machines.ordering.handle(now, wall, Input::Coin(outcome));
         }
     }
 

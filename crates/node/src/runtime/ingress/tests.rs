@@ -36,7 +36,8 @@ fn pumped(network: &TestNetwork) -> Pumped {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(&replica::all_tables()));
     let metrics = Arc::new(Metrics::default());
     let (inbox, inputs) = mpsc::channel(64);
-    let mut ingress = Ingress::new(&checked, &store, inbox, &metrics).unwrap();
+    let pool = Arc::new(crate::runtime::checks::pool("verify", 1).unwrap());
+    let mut ingress = Ingress::new(&checked, &store, inbox, &metrics, &pool);
     let inlet = ingress.open(Author::new(1), Class::Control);
     let (_, notices) = mpsc::channel(1);
     ingress.start(&Sender::nowhere(), notices);

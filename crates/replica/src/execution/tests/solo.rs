@@ -214,6 +214,10 @@ impl Solo {
                 let input = ordering::Input::Signed(vertex);
                 self.ordering.as_mut().unwrap().handle(self.now, wall, input);
             }
+            ordering::Action::Coin(task) => {
+                let input = ordering::Input::Coin(task.run(&self.network.committee));
+                self.ordering.as_mut().unwrap().handle(self.now, wall, input);
+            }
             ordering::Action::Commit(_) if self.loses_commits => {}
             ordering::Action::Commit(ordered) => execution.handle(Input::Commit(ordered)),
             ordering::Action::Returned(items) => execution.handle(Input::Returned(items)),

@@ -148,6 +148,10 @@ impl Net {
                 let vertex = self.sign(own, *draft);
                 self.input(own, Input::Signed(vertex));
             }
+            Action::Coin(task) => {
+                let outcome = task.run(&self.network.committee);
+                self.input(own, Input::Coin(outcome));
+            }
             Action::Broadcast(message) => {
                 for to in 0..u16::try_from(self.nodes.len()).unwrap() {
                     self.send(own, to, message.clone());

@@ -1,6 +1,9 @@
 //! Restart and catch-up.
 
 use consensus::Leaders;
+use types::table::Changes;
+use types::table::Table;
+use types::table::TableRead as _;
 
 use super::*;
 
@@ -42,6 +45,32 @@ fn a_restart_without_a_loss_is_equal_to_none() {
     assert_eq!(new.next_round(), old.next_round());
     assert_eq!(new.has_undecided_payload(), old.has_undecided_payload());
     assert!(again.step.persist.is_empty(), "what was read is not written again");
+}
+
+#[test]
+fn stored_coins_need_not_be_combined_again() {
+    let mut net = Net::with(4, Leaders::Coin);
+    net.run_loaded(Span::from_millis(500));
+    let round = net.status(2).decided_round;
+    assert!(round > Round::new(10));
+    // Commits are lost, so that every round is decided anew.
+    let tasks = |kept: &[Table]| {
+        let store = store::MemoryStore::new(tables());
+        let mut changes = Changes::default();
+        for table in kept {
+            let rows = net.nodes[2].store.scan(*table, &[], &[], 10_000).unwrap();
+            rows.into_iter().for_each(|(key, row)| changes.put(*table, key.to_vec(), row));
+        }
+        store::Store::write(&store, changes, Durability::Synced).unwrap();
+        let mut again = Ordering::open(net.config(2), &store).unwrap();
+        let step = again.poll_step().unwrap_or_default();
+        let tasks = step.then.iter().filter(|action| matches!(action, Action::Coin(_))).count();
+        (tasks, again.status(net.now).decided_round)
+    };
+    let with = tasks(&[tables::VERTICES, tables::OWN, tables::COINS]);
+    assert_eq!(with, (0, round));
+    let without = tasks(&[tables::VERTICES, tables::OWN]);
+    assert!(without.0 > 10 && without.1 == Round::ZERO, "{without:?}");
 }
 
 #[test]
