@@ -205,11 +205,17 @@ impl World<'_> {
                 Ok(then) => then,
                 Err(fault) => return self.broken(own, &fault),
             };
+            // What was written counts, also when the power goes before it is told.
+            for action in &then {
+                if let execution::Action::Applied(summary) = action {
+                    self.applied(own, summary, rows);
+                }
+            }
             for action in then {
                 if self.power_fails(own) {
                     return;
                 }
-                answers.extend(self.act_executed(own, action, &rows));
+                answers.extend(self.act_executed(own, action));
             }
         }
         let (now, wall) = (self.now, self.wall(own));
@@ -220,12 +226,7 @@ impl World<'_> {
     }
 
     /// Does what execution asks for; gives what goes to ordering.
-    fn act_executed(
-        &mut self,
-        own: Author,
-        action: execution::Action,
-        rows: &Digest,
-    ) -> Option<Input> {
+    fn act_executed(&mut self, own: Author, action: execution::Action) -> Option<Input> {
         match action {
             execution::Action::Answer { id, result } => {
                 let said = digest_of_bytes(format!("{id:?} {result:?}").as_bytes());
@@ -236,10 +237,7 @@ impl World<'_> {
             }
             execution::Action::Propose(items) => Some(Input::Submit(items)),
             execution::Action::Executed(commit) => Some(Input::Executed(commit)),
-            execution::Action::Applied(summary) => {
-                self.applied(own, &summary, *rows);
-                None
-            }
+            execution::Action::Applied(_) => None,
         }
     }
 
