@@ -68,6 +68,8 @@ pub struct Consensus {
     coin: Coin,
     decisions: Decisions,
     order: Order,
+    /// Authors of whom two vertices of one round are known: nothing that is built refers to them.
+    equivocators: BTreeSet<Author>,
     /// After an alarm, the highest round that is taken.
     alarmed: Option<Round>,
     outputs: VecDeque<Output>,
@@ -120,6 +122,7 @@ impl Consensus {
             coin: Coin::default(),
             decisions: Decisions::new(parameters, quorums.quorum(), next),
             order: Order::restore(recent, line),
+            equivocators: BTreeSet::new(),
             alarmed: None,
             outputs: VecDeque::new(),
         }
@@ -199,12 +202,19 @@ impl Consensus {
     /// The round that may be built now, if any; never one at or below an own vertex, and none after
     /// an alarm.
     pub fn next_round(&self) -> Option<Round> {
-        let highest = self.dag.highest();
-        let has_parents = highest == Round::ZERO
-            || self.dag.authors_at(highest) >= self.committee.quorums().quorum();
-        let may_build = self.own.is_some() && has_parents && highest >= self.own_round;
-        let may_build = may_build && self.alarmed.is_none();
-        may_build.then(|| highest.next())
+        let may_build = self.own.is_some() && self.alarmed.is_none();
+        let mut base = self.dag.highest();
+        while may_build && base >= self.own_round {
+            if base == Round::ZERO || self.parents_at(base) >= self.committee.quorums().quorum() {
+                return Some(base.next());
+            }
+            if base <= self.dag.line() {
+                break;
+            }
+            // Of a quorum there, some are left out: the round below may have a quorum without them.
+            base = base.saturating_sub(1);
+        }
+        None
     }
 
     /// What a vertex of `round`, one that [`Self::next_round`] named, refers to.
@@ -213,10 +223,30 @@ impl Consensus {
         let parents: Vec<VertexRef> = if before == Round::ZERO {
             self.committee.authors().map(|author| self.first_vertex(author)).collect()
         } else {
-            self.dag.firsts(before).collect()
+            self.dag.firsts(before).filter(|first| !self.is_left_out(first.author)).collect()
         };
-        let late = self.frontier.late(round, &parents, &self.dag);
+        let is_left_out = |author| self.is_left_out(author);
+        let late = self.frontier.late(round, &parents, &self.dag, is_left_out);
         Edges { parents, late, coin_round: self.parameters.decided_by(round) }
+    }
+
+    /// Whether what is built here does not refer to this author, since it signed two vertices for
+    /// one round. Never so of the own one.
+    pub fn is_left_out(&self, author: Author) -> bool {
+        self.own != Some(author) && self.equivocators.contains(&author)
+    }
+
+    /// Leaves an author out whose equivocation was proven in an earlier life.
+    pub fn leave_out(&mut self, author: Author) {
+        self.equivocators.insert(author);
+    }
+
+    /// Whether a vertex that a peer offers should be inserted: not when its author is left out and
+    /// nothing waits for it, directly or through others, that somebody else made. It is asked for
+    /// by name when something does. What was stored is inserted whatever this says.
+    pub fn wants(&self, reference: &VertexRef) -> bool {
+        !self.is_left_out(reference.author)
+            || self.suspended.is_needed(reference, |author| self.is_left_out(author))
     }
 
     /// A vertex of the DAG.
@@ -296,6 +326,13 @@ impl Consensus {
         }
         self.reveal_forced_if_due(round);
         self.settle();
+    }
+
+    /// How many authors have vertices at a round to which a new one may refer.
+    fn parents_at(&self, round: Round) -> usize {
+        let out = self.equivocators.iter().filter(|author| self.is_left_out(**author));
+        let out = out.filter(|author| !self.dag.twins(round, **author).is_empty());
+        self.dag.authors_at(round).saturating_sub(out.count())
     }
 
     fn first_vertex(&self, author: Author) -> VertexRef {
@@ -387,6 +424,7 @@ impl Consensus {
             // One pair proves the fault; more of them prove nothing more.
             let (first, second) = (first.vertex.clone(), vertex.clone());
             self.outputs.push_back(Output::Fault(Evidence::Equivocation { first, second }));
+            self.equivocators.insert(reference.author);
         }
         self.dag.insert(vertex.clone());
         self.outputs.push_back(Output::Accepted(vertex.clone()));

@@ -74,7 +74,14 @@ impl Frontier {
     ///
     /// The own previous vertex comes first, unless it is a parent. Of the rest, higher ones come
     /// before lower ones, and what an earlier choice leads to needs no edge of its own.
-    pub(crate) fn late(&self, round: Round, parents: &[VertexRef], dag: &Dag) -> Vec<VertexRef> {
+    /// Authors that are left out get none.
+    pub(crate) fn late(
+        &self,
+        round: Round,
+        parents: &[VertexRef],
+        dag: &Dag,
+        is_left_out: impl Fn(Author) -> bool,
+    ) -> Vec<VertexRef> {
         let limit = least_at(round.saturating_sub(1));
         let mut reached = BTreeSet::new();
         self.reach(parents.iter().copied(), &mut reached, dag);
@@ -86,7 +93,8 @@ impl Frontier {
             late.insert(last.author, last);
         }
         for reference in self.outside.range(..limit).rev() {
-            if !late.contains_key(&reference.author) && !reached.contains(reference) {
+            let is_open = !late.contains_key(&reference.author) && !reached.contains(reference);
+            if is_open && !is_left_out(reference.author) {
                 late.insert(reference.author, *reference);
                 self.reach([*reference], &mut reached, dag);
             }

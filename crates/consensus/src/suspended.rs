@@ -64,6 +64,27 @@ impl Suspended {
         self.wanted.contains_key(reference)
     }
 
+    /// Whether a vertex of somebody who is not left out waits for it, directly or through others.
+    pub(crate) fn is_needed(
+        &self,
+        reference: &VertexRef,
+        is_left_out: impl Fn(Author) -> bool,
+    ) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut walk = Vec::from([*reference]);
+        while let Some(reference) = walk.pop() {
+            for waiter in self.wanted.get(&reference).into_iter().flatten() {
+                if !is_left_out(waiter.author) {
+                    return true;
+                }
+                if seen.insert(*waiter) {
+                    walk.push(*waiter);
+                }
+            }
+        }
+        false
+    }
+
     /// How many vertices of one author and round wait.
     pub(crate) fn twins(&self, round: Round, author: Author) -> usize {
         let least = VertexRef { round, author, digest: Digest::ZERO };

@@ -210,8 +210,12 @@ impl Ordering {
     ) {
         self.peers.heard(from, now);
         for vertex in vertices {
-            self.consensus.insert(vertex);
-            self.drain(Some(from));
+            if self.consensus.wants(&vertex.reference()) {
+                self.consensus.insert(vertex);
+                self.drain(Some(from));
+            } else {
+                self.fetch.forget(&vertex.reference());
+            }
         }
     }
 
@@ -243,6 +247,7 @@ impl Ordering {
                 && own.round > self.consensus.gc_round()
                 && own.round <= self.consensus.highest_round().saturating_add(BEHIND_ROUNDS)
                 && !self.is_known(own)
+                && !self.consensus.is_left_out(from)
         };
         if let Some(own) = status.own.filter(lacks) {
             self.fetch.want(own, WantedBy { child: from, sender: from });

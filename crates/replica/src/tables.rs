@@ -4,6 +4,8 @@
 //! reads them and writes the ledger's tables. Numbers in keys are big endian, so that byte order is
 //! their order and serving rounds is one scan.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use consensus::Evidence;
 use types::Author;
@@ -36,6 +38,8 @@ pub const EVIDENCE: Table = Table::new("order_evidence");
 const ALL: [Table; 5] = [VERTICES, COMMITS, COINS, OWN, EVIDENCE];
 const EQUIVOCATION: u8 = 1;
 const WRONG_COIN_SHARE: u8 = 2;
+/// How many rows are read at a time.
+const PAGE_ROWS: usize = 64;
 const OWN_KEY: &[u8] = b"newest";
 
 /// Every table that ordering writes. The ledger names its own.
@@ -141,6 +145,24 @@ pub(crate) fn coins(
         coins.push((round, decoded("a common coin", &row)?));
     }
     Ok(coins)
+}
+
+/// Every author of whom two vertices of one round are kept as evidence.
+pub(crate) fn equivocators(read: &dyn TableRead) -> Result<BTreeSet<Author>, TableFault> {
+    let mut authors = BTreeSet::new();
+    let mut from = vec![EQUIVOCATION];
+    loop {
+        let page = read.scan(EVIDENCE, &[EQUIVOCATION], &from, PAGE_ROWS)?;
+        let is_last = page.len() < PAGE_ROWS;
+        for (key, _) in page {
+            let author = key.last_chunk::<2>().ok_or_else(|| torn("a key of evidence"))?;
+            authors.insert(Author::new(u16::from_be_bytes(*author)));
+            from = [&key[..], &[0]].concat();
+        }
+        if is_last {
+            return Ok(authors);
+        }
+    }
 }
 
 pub(crate) fn put_vertex(changes: &mut Changes, reference: &VertexRef, encoded: &Bytes) {

@@ -151,14 +151,18 @@ fn of_an_author_s_several_loose_ends_the_highest_comes_first() {
 }
 
 #[test]
-fn of_twins_the_first_received_becomes_the_parent_and_the_other_one_a_late_edge() {
-    let mut drawing = Drawing::new(4, "*1 -> [*]; D1' -> [*]; ABC2 -> [*]");
-    let player = builder(&drawing, 0);
-    assert_eq!(edges(&player, &drawing, 2), pair("A1 B1 C1 D1", ""));
-    assert_eq!(edges(&player, &drawing, 3), pair("A2 B2 C2", "D1'"));
-    drawing.vertices.swap(3, 4);
-    let player = builder(&drawing, 0);
-    assert_eq!(edges(&player, &drawing, 2), pair("A1 B1 C1 D1'", ""));
+fn a_twin_may_be_a_parent_until_the_other_one_comes() {
+    let drawing = Drawing::new(4, "*1 -> [*]; D1' -> [*]; ABC2 -> [*]");
+    for received in ["D1", "D1'"] {
+        let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
+        drawing.vertices[..3].iter().for_each(|vertex| player.insert(vertex));
+        player.insert(&drawing.vertex(received));
+        let parents = format!("A1 B1 C1 {received}");
+        assert_eq!(edges(&player, &drawing, 2), pair(&parents, ""));
+        player.insert_all(&drawing);
+        assert_eq!(edges(&player, &drawing, 2), pair("A1 B1 C1", ""));
+        assert_eq!(edges(&player, &drawing, 3), pair("A2 B2 C2", ""));
+    }
 }
 
 #[test]

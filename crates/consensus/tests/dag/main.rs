@@ -12,6 +12,7 @@ mod decisions;
 mod drawing;
 mod edges;
 mod garbage;
+mod left_out;
 mod network;
 mod oracle;
 mod random;

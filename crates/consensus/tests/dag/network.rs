@@ -7,6 +7,7 @@ use std::vec::Vec;
 
 use consensus::Consensus;
 use consensus::Edges;
+use consensus::Evidence;
 use consensus::ForcedLeaders;
 use consensus::Leaders;
 use consensus::Output;
@@ -37,6 +38,8 @@ struct Node {
     accepted: Vec<Verified<Vertex>>,
     commits: Vec<Commit>,
     unordered: Vec<VertexRef>,
+    /// Authors whose equivocation was proven, as it is stored.
+    proven: BTreeSet<Author>,
 }
 
 struct World {
@@ -71,6 +74,7 @@ impl World {
             accepted: Vec::new(),
             commits: Vec::new(),
             unordered: Vec::new(),
+            proven: BTreeSet::new(),
         });
         let nodes = nodes.collect();
         let made = BTreeMap::new();
@@ -158,7 +162,9 @@ impl World {
         }
         let chosen = self.random.random_range(0..node.inbox.len());
         let vertex = node.inbox.swap_remove(chosen);
-        self.insert(index, vertex);
+        if node.machine.wants(&vertex.reference()) {
+            self.insert(index, vertex);
+        }
         true
     }
 
@@ -181,6 +187,9 @@ impl World {
                 }
                 Output::Unordered(vertex) => node.unordered.push(vertex.reference()),
                 Output::Alarm(alarm) => panic!("{alarm:?}"),
+                Output::Fault(Evidence::Equivocation { first, .. }) => {
+                    node.proven.insert(first.author());
+                }
                 Output::Refused { .. }
                 | Output::CoinDue(_)
                 | Output::CoinRevealed { .. }
@@ -197,8 +206,10 @@ impl World {
         let recent: Vec<Commit> =
             node.commits.iter().filter(|commit| commit.leader.round > line).cloned().collect();
         let committee = Arc::clone(&self.committee);
-        Consensus::restore(committee, Some(node.own), self.parameters, &recent)
-            .with_forced_leaders(self.forced.clone())
+        let mut machine = Consensus::restore(committee, Some(node.own), self.parameters, &recent)
+            .with_forced_leaders(self.forced.clone());
+        node.proven.iter().for_each(|author| machine.leave_out(*author));
+        machine
     }
 
     /// Stops node `index` and starts it again; what waited was not stored and arrives again.
@@ -346,5 +357,40 @@ fn stored_vertices_may_come_back_in_any_order() {
         world.assert_agreement();
         let longest = world.nodes.iter().map(|node| node.commits.len()).max().unwrap();
         assert!(longest > 15, "seed {seed}: {longest}");
+    }
+}
+
+/// How many vertices of an author and round an honest node holds above the garbage line, on the
+/// average, when the author equivocates in every round: one as for everybody, and what little came
+/// in before it was found out.
+const HELD_OF_AN_EQUIVOCATOR_MAX: f64 = 1.1;
+
+#[test]
+fn equivocators_that_feed_each_other_s_twins_are_left_out_and_the_rest_goes_on() {
+    for seed in 400..404 {
+        let mut world = World::new(seed, 7, 2, 30);
+        world.run(120, None, |world, index| {
+            let machine = &world.nodes[index].machine;
+            let honest = world.committee.authors().skip(2);
+            assert!(honest.into_iter().all(|author| !machine.is_left_out(author)));
+        });
+        world.assert_agreement();
+        for node in &world.nodes[2..] {
+            assert!((0..2).all(|author| node.machine.is_left_out(Author::new(author))));
+            let (line, top) = (node.machine.gc_round(), node.machine.highest_round());
+            let mut held = 0_usize;
+            let mut round = line.next();
+            while round <= top {
+                let vertices = node.machine.vertices_at(round);
+                held += vertices.filter(|vertex| vertex.author().value() < 2).count();
+                round = round.next();
+            }
+            let rounds = u32::try_from(top.distance_from(line)).unwrap();
+            let limit = HELD_OF_AN_EQUIVOCATOR_MAX * 2.0 * f64::from(rounds);
+            assert!(u32::try_from(held).is_ok_and(|held| f64::from(held) <= limit), "{held}");
+            assert!(node.commits.len() > 40, "seed {seed}: {}", node.commits.len());
+        }
+        let made = world.made.keys().filter(|vertex| vertex.author.value() < 2).count();
+        assert!(made > 300, "seed {seed}: the equivocators made {made}");
     }
 }

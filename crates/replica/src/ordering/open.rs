@@ -51,6 +51,9 @@ pub(super) fn open(config: OrderingConfig, read: &dyn TableRead) -> Result<Order
         consensus,
         config,
     };
+    for author in tables::equivocators(read)? {
+        ordering.consensus.leave_out(author);
+    }
     insert_stored(&mut ordering, read)?;
     forget_stored(&mut ordering.step);
     Ok(ordering)

@@ -1,0 +1,102 @@
+//! Proven equivocators are left out of what is built, and only of that.
+
+use consensus::Parameters;
+use types::Author;
+use types::Round;
+
+use crate::drawing::Drawing;
+use crate::drawing::Player;
+use crate::drawing::leaders;
+use crate::drawing::wave;
+
+/// D signs two vertices of round 1.
+const CAUGHT: &str = "*1 -> [*]; D1' -> [*]; ABC2 -> [*]; D2 -> [*]";
+
+fn player(drawing: &Drawing, own: u16) -> Player {
+    let mut player = Player::of(drawing, Some(own), wave(5), leaders(""));
+    player.insert_all(drawing);
+    player
+}
+
+fn parents(drawing: &Drawing, player: &Player) -> String {
+    let round = player.machine.next_round().unwrap();
+    let edges = player.machine.edges(round);
+    assert_eq!(edges.late, []);
+    drawing.names(&edges.parents)
+}
+
+#[test]
+fn a_proven_equivocator_is_no_parent_and_no_late_edge() {
+    let drawing = Drawing::new(4, CAUGHT);
+    let before = Drawing::new(4, "*1 -> [*]; ABC2 -> [*]; D2 -> [*]");
+    assert_eq!(parents(&before, &player(&before, 0)), "A2 B2 C2 D2");
+    let caught = player(&drawing, 0);
+    assert_eq!(parents(&drawing, &caught), "A2 B2 C2");
+    let out: Vec<bool> =
+        (0..4).map(|author| caught.machine.is_left_out(Author::new(author))).collect();
+    assert_eq!(out, [false, false, false, true], "nobody else is");
+    // D2 stays a loose end for ever.
+    let late = "; ABC3 -> [-D2]; ABC4 -> [*]";
+    let late = Drawing::new(4, &format!("{CAUGHT}{late}"));
+    assert_eq!(parents(&late, &player(&late, 0)), "A4 B4 C4");
+}
+
+#[test]
+fn a_vertex_needs_a_quorum_of_parents_that_are_not_left_out() {
+    let mut drawing = Drawing::new(4, "*1 -> [*]; D1' -> [*]; ABD2 -> [*]");
+    // A has built round 2 and waits for C; C has not, and builds on round 1.
+    assert_eq!(player(&drawing, 0).machine.next_round(), None);
+    let slow = player(&drawing, 2);
+    assert_eq!(slow.machine.highest_round(), Round::new(2));
+    assert_eq!(slow.machine.next_round(), Some(Round::new(2)));
+    assert_eq!(parents(&drawing, &slow), "A1 B1 C1");
+    drawing.add("C2 -> [*]");
+    assert_eq!(parents(&drawing, &player(&drawing, 0)), "A2 B2 C2");
+}
+
+#[test]
+fn a_vertex_of_a_left_out_author_is_wanted_only_when_somebody_else_refers_to_it() {
+    let mut drawing = Drawing::new(4, CAUGHT);
+    drawing.add("ABC3 -> [*]; D3 -> [A2, B2, D2]; D3' -> [A2, C2, D2]; B4 -> [*]");
+    let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
+    let early = drawing.vertices.iter().filter(|vertex| vertex.round() < Round::new(2));
+    early.for_each(|vertex| player.insert(vertex));
+    let wants = |player: &Player, name: &str| player.machine.wants(&drawing.reference(name));
+    assert!(["A2", "C3"].iter().all(|name| wants(&player, name)));
+    assert!(["D2", "D3", "D3'"].iter().all(|name| !wants(&player, name)));
+    // A vertex of D that waits makes nothing needed; one of B does, down to what D3 refers to.
+    player.insert(&drawing.vertex("D3'"));
+    assert!(!wants(&player, "D2"));
+    player.insert(&drawing.vertex("B4"));
+    assert!(wants(&player, "D3") && !wants(&player, "D2"));
+    player.insert(&drawing.vertex("D3"));
+    assert!(wants(&player, "D2"));
+}
+
+#[test]
+fn the_own_author_is_never_left_out_by_itself() {
+    let drawing = Drawing::new(4, CAUGHT);
+    let own = player(&drawing, 3);
+    assert!(!own.machine.is_left_out(Author::new(3)));
+    let edges = own.machine.edges(Round::new(3));
+    assert_eq!(drawing.names(&edges.parents), "A2 B2 C2 D2");
+}
+
+#[test]
+fn who_was_left_out_in_an_earlier_life_still_is() {
+    let drawing = Drawing::new(4, "*1..2 -> [*]");
+    let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
+    player.machine.leave_out(Author::new(3));
+    player.insert_all(&drawing);
+    assert_eq!(parents(&drawing, &player), "A2 B2 C2");
+}
+
+#[test]
+fn decisions_and_order_do_not_know_who_is_left_out() {
+    // D leads round 2 and is committed by those who had not seen its twin.
+    let parameters: Parameters = wave(4);
+    let drawing = Drawing::new(4, "*1 -> [*]; D1' -> [*]; *2..5 -> [*]");
+    let mut player = Player::of(&drawing, Some(0), parameters, leaders("1:A 2:D"));
+    player.insert_all(&drawing);
+    assert_eq!(player.committed(&drawing), "A1 D2");
+}
