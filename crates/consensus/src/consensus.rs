@@ -259,6 +259,11 @@ impl Consensus {
         self.dag.held(reference).is_some()
     }
 
+    /// The highest round at which a vertex of `author` waits for others.
+    pub fn suspended_round(&self, author: Author) -> Round {
+        self.suspended.highest_of(author)
+    }
+
     /// Whether a vertex is known but waits for others.
     pub fn is_suspended(&self, reference: &VertexRef) -> bool {
         self.suspended.contains(reference)

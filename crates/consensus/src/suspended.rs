@@ -59,6 +59,12 @@ impl Suspended {
         self.waiting.contains_key(reference)
     }
 
+    /// The highest round at which a vertex of an author waits; zero when none does.
+    pub(crate) fn highest_of(&self, author: Author) -> Round {
+        let last = self.by_author.get(&author).and_then(BTreeSet::last);
+        last.map_or(Round::ZERO, |last| last.round)
+    }
+
     /// Whether a waiting vertex refers to it.
     pub(crate) fn wants(&self, reference: &VertexRef) -> bool {
         self.wanted.contains_key(reference)

@@ -12,6 +12,7 @@
 //! use replica::OrderingConfig;
 //! use replica::ordering::Action;
 //! use replica::ordering::Input;
+//! use replica::ordering::Start;
 //! use store::MemoryStore;
 //! use types::Author;
 //! use types::Moment;
@@ -22,7 +23,7 @@
 //! let network = TestNetwork::new(4);
 //! let store = MemoryStore::new(replica::tables());
 //! let own = Author::new(0);
-//! let config = OrderingConfig::new(network.committee.clone(), Some(own), &network.genesis);
+//! let config = OrderingConfig::new(network.committee.clone(), Some(own), &network.genesis, Start::First);
 //! let mut ordering = Ordering::open(config, &store)?;
 //!
 //! // The first vertex is due at once; it is signed outside.

@@ -24,6 +24,7 @@ use types::Committee;
 use types::Genesis;
 use types::Item;
 use types::Moment;
+use types::Round;
 use types::Span;
 use types::TimestampMs;
 use types::Verified;
@@ -37,6 +38,7 @@ use crate::step::Step;
 use crate::tables;
 use crate::wire::Message;
 use crate::wire::Range;
+use crate::wire::Recalled;
 use crate::wire::Status;
 
 use catch_up::CatchUp;
@@ -46,6 +48,7 @@ use fetch::WantedBy;
 use peers::Peers;
 use proposer::Due;
 use proposer::Proposer;
+use recall::Recall;
 
 mod catch_up;
 mod fetch;
@@ -53,6 +56,7 @@ mod input;
 mod open;
 mod peers;
 mod proposer;
+mod recall;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -71,9 +75,11 @@ pub use input::Room;
 pub use peers::BEHIND_ROUNDS;
 pub use peers::SILENT_AFTER;
 pub use proposer::PROPOSAL_ROOM;
+pub use recall::RECALL_INTERVAL;
 pub use status::OrderingStatus;
 pub use status::PeerState;
 pub use status::PeerStatus;
+pub use status::Recovering;
 
 /// How often everybody says how far it is.
 pub const STATUS_INTERVAL: Span = Span::from_millis(1_000);
@@ -89,6 +95,18 @@ pub struct OrderingConfig {
     pub parameters: Parameters,
     /// How fast vertices are made.
     pub pacing: Pacing,
+    /// What a store without an own vertex means.
+    pub start: Start,
+}
+
+/// What a store without an own vertex means. With one, it says nothing: the store remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// These keys have never signed a vertex: the first one may be built at once.
+    First,
+    /// They may have, and the store does not know: others are asked what they remember, and nothing
+    /// is built before they have answered and the rounds in question are past.
+    Recover,
 }
 
 /// How fast vertices are made. Policy only: agreement depends on none of it.
@@ -108,9 +126,14 @@ impl Default for Pacing {
 
 impl OrderingConfig {
     /// The configuration that follows from a genesis, with default pacing.
-    pub fn new(committee: Arc<Committee>, own: Option<Author>, genesis: &Genesis) -> Self {
+    pub fn new(
+        committee: Arc<Committee>,
+        own: Option<Author>,
+        genesis: &Genesis,
+        start: Start,
+    ) -> Self {
         let parameters = Parameters::from(genesis.consensus);
-        Self { committee, own, parameters, pacing: Pacing::default() }
+        Self { committee, own, parameters, pacing: Pacing::default(), start }
     }
 }
 
@@ -123,6 +146,7 @@ pub struct Ordering {
     fetch: Fetch,
     catch_up: CatchUp,
     proposer: Proposer,
+    recall: Recall,
     /// The newest own vertex, for whoever connects.
     newest: Option<Verified<Vertex>>,
     /// What execution has applied; none until it says so.
@@ -155,6 +179,8 @@ impl Ordering {
             }
             Input::Range { from, range } => self.receive_range(from, range, now),
             Input::Status { from, status } => self.receive_status(from, &status, now),
+            Input::Recall { from, question } => self.remember(from, question),
+            Input::Recalled { from, question, round } => self.recalled(from, question, round),
             Input::Connected(peer) => self.connect(peer),
             Input::Gone(peer) => self.disconnect(peer, now),
             Input::Submit(items) => self.queue(items),
@@ -193,6 +219,7 @@ impl Ordering {
             fetching: self.fetch.len(),
             catching_up_to: self.catch_up.target(),
             peers: self.peers.status(now, round),
+            recovering: self.recall.status(),
             alarm: self.alarm.clone(),
         }
     }
@@ -260,12 +287,37 @@ impl Ordering {
         }
         self.peers.connect(peer, true);
         self.fetch.retry();
+        self.recall.connected();
         let message = Message::Status(self.own_status());
         self.step.then.push(Action::Send { to: peer, message });
         if let Some(newest) = &self.newest {
             let message = Message::Vertex(newest.encoded().clone());
             self.step.then.push(Action::Send { to: peer, message });
         }
+    }
+
+    /// Tells a validator that lost its memory what it may have signed. Whoever does not know that of
+    /// itself is silent.
+    fn remember(&mut self, asker: Author, question: TimestampMs) {
+        let Some(own) = self.recall.bound().filter(|_| self.config.own.is_some()) else { return };
+        if !self.peers.knows(asker) {
+            return;
+        }
+        let known = self.peers.round(asker).max(self.consensus.suspended_round(asker));
+        let own = own.max(self.newest_round()).max(self.consensus.own_round());
+        let round = known.max(own).max(self.consensus.highest_round());
+        let message = Message::Recalled(Recalled { question, round });
+        self.step.then.push(Action::Send { to: asker, message });
+    }
+
+    fn recalled(&mut self, from: Author, question: TimestampMs, round: Round) {
+        if self.peers.knows(from) {
+            self.recall.answered(from, question, round);
+        }
+    }
+
+    fn newest_round(&self) -> Round {
+        self.newest.as_ref().map_or(Round::ZERO, |vertex| vertex.round())
     }
 
     fn disconnect(&mut self, peer: Author, now: Moment) {
@@ -295,6 +347,7 @@ impl Ordering {
         tables::put_own(&mut self.step.persist, &reference);
         self.step.durability = Durability::Synced;
         self.newest = Some(vertex.clone());
+        self.recall.signed();
         self.step.then.push(Action::Broadcast(Message::Vertex(vertex.encoded().clone())));
         self.consensus.insert(vertex.clone());
         self.drain(None);
@@ -308,12 +361,18 @@ impl Ordering {
             self.step.then.push(Action::Broadcast(message));
         }
         let view = self.catch_up(now);
+        if let Some((question, peers)) = self.recall.ask(now, wall, self.peers.connected()) {
+            let message = Message::Recall(question);
+            let send = |to| Action::Send { to, message: message.clone() };
+            self.step.then.extend(peers.into_iter().map(send));
+        }
         self.fetch_missing(now);
         let build_at = self.build(now, wall, &view);
         self.deadline = [
             Some(self.status_due),
             self.fetch.next_deadline(),
             self.catch_up.next_deadline(&view),
+            self.recall.next_deadline(),
             build_at,
         ]
         .into_iter()
@@ -361,11 +420,13 @@ impl Ordering {
     /// Drafts a vertex when one is due, else says when one will be.
     fn build(&mut self, now: Moment, wall: TimestampMs, view: &View) -> Option<Moment> {
         let own = self.config.own.filter(|_| self.alarm.is_none())?;
+        let bound = self.recall.bound()?;
         if self.is_hopelessly_behind(view) {
             return None;
         }
         let proposes = !self.lags();
         let round = match self.proposer.due(&self.consensus, now, proposes) {
+            Due::Now(round) if round <= bound => return None,
             Due::Now(round) => round,
             Due::At(at) => return Some(at),
             Due::Never => return None,

@@ -19,6 +19,7 @@ use crate::serve::Request;
 use crate::wire::Hello;
 use crate::wire::Message;
 use crate::wire::Range;
+use crate::wire::Recalled;
 
 /// What a message is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub fn receive(
             let coins = coins.into_iter().map(verify).collect::<Result<_, _>>()?;
             let range = Range { from: start, next, coins, vertices };
             Received::Input(Input::Range { from, range })
+        }
+        Message::Recall(question) => Received::Input(Input::Recall { from, question }),
+        Message::Recalled(Recalled { question, round }) => {
+            Received::Input(Input::Recalled { from, question, round })
         }
         Message::FetchVertices(references) => Received::Request(Request::Vertices(references)),
         Message::FetchRounds(rounds) => Received::Request(Request::Rounds(rounds)),

@@ -13,6 +13,7 @@ use types::Digest;
 use types::Encode;
 use types::Epoch;
 use types::Round;
+use types::TimestampMs;
 use types::VERTEX_BYTES_MAX;
 use types::VertexRef;
 use types::coin::CoinSignature;
@@ -43,6 +44,8 @@ const FETCH_VERTICES: u8 = 4;
 const FETCH_ROUNDS: u8 = 5;
 const VERTICES: u8 = 6;
 const RANGE: u8 = 7;
+const RECALL: u8 = 8;
+const RECALLED: u8 = 9;
 
 /// One message between two validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,11 @@ pub enum Message {
     Vertices(Vec<Bytes>),
     /// Answers [`Message::FetchRounds`]; vertices encoded.
     Range(Range<Bytes, ClaimedCoin>),
+    /// Asks what the sender, who lost its disk, may have signed. The time tells this question from
+    /// those of earlier lives.
+    Recall(TimestampMs),
+    /// Answers [`Message::Recall`].
+    Recalled(Recalled),
 }
 
 /// Which of the two connections of a peer carries a message: what is small and urgent never waits
@@ -96,6 +104,16 @@ pub struct Status {
     pub round: Round,
     /// Its last commit.
     pub commit: CommitIndex,
+}
+
+/// What somebody remembers for a validator that lost its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recalled {
+    /// The question.
+    pub question: TimestampMs,
+    /// The highest of: the round of a vertex of the asker that the sender knows of, the highest round
+    /// that the sender ever signed, the highest round at which it holds vertices of a quorum.
+    pub round: Round,
 }
 
 /// Asks for all vertices from a place in the order of (round, author, digest) on.
@@ -187,6 +205,15 @@ impl Encode for Message {
                 writer.u8(RANGE);
                 range.encode(writer);
             }
+            Self::Recall(question) => {
+                writer.u8(RECALL);
+                question.encode(writer);
+            }
+            Self::Recalled(Recalled { question, round }) => {
+                writer.u8(RECALLED);
+                question.encode(writer);
+                round.encode(writer);
+            }
         }
     }
 }
@@ -204,6 +231,11 @@ impl Decode for Message {
             FETCH_ROUNDS => FetchRounds::decode(reader).map(Self::FetchRounds),
             VERTICES => decode_vertices(reader, FETCH_VERTICES_MAX).map(Self::Vertices),
             RANGE => Range::decode(reader).map(Self::Range),
+            RECALL => TimestampMs::decode(reader).map(Self::Recall),
+            RECALLED => {
+                let question = TimestampMs::decode(reader)?;
+                Ok(Self::Recalled(Recalled { question, round: Round::decode(reader)? }))
+            }
             tag => Err(DecodeError::UnknownTag { what: "message", tag }),
         }
     }

@@ -15,6 +15,7 @@ use replica::execution;
 use replica::ordering::Input;
 use replica::ordering::Pacing;
 use replica::ordering::Room;
+use replica::ordering::Start;
 use store::DiskStore;
 use store::Store;
 use tokio::sync::mpsc;
@@ -186,7 +187,8 @@ fn open(checked: &Checked) -> Result<(Arc<dyn Store>, Ordering), NodeError> {
         .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
     let store = DiskStore::open(path, replica::tables())?;
     let own = Some(checked.identity.author);
-    let mut config = OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis);
+    let mut config =
+        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
     config.pacing = Pacing {
         min_round_interval: checked.min_round_interval,
         idle_interval: checked.idle_interval,

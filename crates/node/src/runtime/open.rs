@@ -11,6 +11,7 @@ use replica::OpenError;
 use replica::Ordering;
 use replica::OrderingConfig;
 use replica::ordering::Pacing;
+use replica::ordering::Start;
 use store::DiskStore;
 use store::Durability;
 use store::Store;
@@ -56,7 +57,8 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     // The ledger names its network, so it is asked before the order is taken up.
     Ledger::open(&checked.genesis, &store).map_err(|error| failed(error.into()))?;
     let own = Some(checked.identity.author);
-    let mut config = OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis);
+    let mut config =
+        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
     config.pacing = Pacing {
         min_round_interval: checked.min_round_interval,
         idle_interval: checked.idle_interval,

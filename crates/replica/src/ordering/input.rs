@@ -14,6 +14,7 @@ use types::Item;
 use types::Payload;
 use types::Round;
 use types::SecretKey;
+use types::TimestampMs;
 use types::Verified;
 use types::Vertex;
 use types::coin::CoinSecret;
@@ -52,6 +53,22 @@ pub enum Input {
         from: Author,
         /// What it said.
         status: Status,
+    },
+    /// A validator that lost its disk asks what it may have signed.
+    Recall {
+        /// Who asks.
+        from: Author,
+        /// The question, which the answer repeats.
+        question: TimestampMs,
+    },
+    /// A peer answered such a question.
+    Recalled {
+        /// Who answered.
+        from: Author,
+        /// The question.
+        question: TimestampMs,
+        /// The highest round that this validator may have signed, less one.
+        round: Round,
     },
     /// Messages to this peer can be sent now.
     Connected(Author),

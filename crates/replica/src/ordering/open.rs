@@ -22,6 +22,7 @@ use super::Ordering;
 use super::OrderingConfig;
 use super::Peers;
 use super::Proposer;
+use super::Recall;
 use super::catch_up::CatchUp;
 use crate::error::OpenError;
 use crate::step::Step;
@@ -37,11 +38,14 @@ pub(super) fn open(config: OrderingConfig, read: &dyn TableRead) -> Result<Order
     let committee = config.committee.clone();
     let consensus = Consensus::restore(committee, config.own, config.parameters, &recent);
     let signed = newest.as_ref().map_or(Round::ZERO, |vertex| vertex.round());
+    // A follower signs nothing and has nothing to remember.
+    let remembers = newest.is_some() || config.own.is_none();
     let mut ordering = Ordering {
         peers: Peers::new(config.committee.size(), config.own),
         fetch: Fetch::default(),
         catch_up: CatchUp::default(),
         proposer: Proposer::new(config.pacing, signed),
+        recall: Recall::new(config.start, remembers, config.committee.quorums()),
         newest,
         executed: None,
         alarm: None,

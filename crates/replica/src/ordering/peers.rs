@@ -85,6 +85,11 @@ impl Peers {
         }
     }
 
+    /// The highest round of a vertex of `author` that was ever held in this life.
+    pub(super) fn round(&self, author: Author) -> Round {
+        self.peers.get(author.index()).map_or(Round::ZERO, |peer| peer.round)
+    }
+
     pub(super) fn is_connected(&self, author: Author) -> bool {
         self.knows(author) && self.peers.get(author.index()).is_some_and(|peer| peer.is_connected)
     }

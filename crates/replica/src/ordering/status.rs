@@ -29,8 +29,27 @@ pub struct OrderingStatus {
     pub catching_up_to: Option<Round>,
     /// Every validator, by author; this one included.
     pub peers: Vec<PeerStatus>,
+    /// How far this validator is in finding out what it signed before it lost its disk, when it did.
+    pub recovering: Option<Recovering>,
     /// Why ordering stopped for good, when it did.
     pub alarm: Option<Alarm>,
+}
+
+/// What a validator that lost its disk waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovering {
+    /// For answers of others.
+    Asking {
+        /// How many have answered.
+        answers: usize,
+        /// How many have to.
+        needed: usize,
+    },
+    /// For the rounds that it may have signed to be past.
+    Silent {
+        /// The first round that it may build.
+        until: Round,
+    },
 }
 
 /// One validator as this node sees it.

@@ -8,6 +8,7 @@ use net::DELAY;
 use net::Net;
 use net::author;
 
+mod amnesia;
 mod net;
 mod recovery;
 
@@ -70,7 +71,12 @@ fn nothing_is_drafted_between_a_draft_and_its_signature() {
 fn an_own_vertex_is_synced_in_the_step_that_sends_it() {
     let network = types::test_utils::TestNetwork::new(4);
     let store = store::MemoryStore::new(tables());
-    let config = OrderingConfig::new(network.committee.clone(), Some(author(0)), &network.genesis);
+    let config = OrderingConfig::new(
+        network.committee.clone(),
+        Some(author(0)),
+        &network.genesis,
+        Start::First,
+    );
     let mut ordering = Ordering::open(config.clone(), &store).unwrap();
     ordering.handle(Moment::ZERO, TimestampMs::ZERO, Input::Wake);
     let step = ordering.poll_step().unwrap();

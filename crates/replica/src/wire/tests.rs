@@ -52,6 +52,11 @@ fn message() -> impl Strategy<Value = Message> {
         rounds().prop_map(Message::FetchRounds),
         vertices().prop_map(Message::Vertices),
         range().prop_map(Message::Range),
+        any::<u64>().prop_map(|question| Message::Recall(TimestampMs::new(question))),
+        (any::<u64>(), any::<u64>()).prop_map(|(question, round)| {
+            let question = TimestampMs::new(question);
+            Message::Recalled(Recalled { question, round: Round::new(round) })
+        }),
     ]
 }
 
@@ -66,7 +71,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_decode_canonically_or_not_at_all(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
-        tag in 0_u8..9,
+        tag in 0_u8..11,
     ) {
         let tagged = [&[WIRE_VERSION, tag], &bytes[..]].concat();
         for bytes in [bytes, tagged] {

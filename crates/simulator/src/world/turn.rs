@@ -13,6 +13,7 @@ use replica::execution::Summary;
 use replica::ordering::Action;
 use replica::ordering::Input;
 use replica::ordering::Pacing;
+use replica::ordering::Start;
 use types::Author;
 use types::Digest;
 use types::Moment;
@@ -47,7 +48,8 @@ impl World<'_> {
     fn open(&self, own: Author) -> Result<Machines, replica::OpenError> {
         let node = self.node(own);
         let committee = self.network.committee.clone();
-        let mut config = OrderingConfig::new(committee, Some(own), &self.network.genesis);
+        let mut config =
+            OrderingConfig::new(committee, Some(own), &self.network.genesis, Start::First);
         config.parameters.leaders = self.options.leaders.into();
         // Rounds go as fast as messages do; a validator alone waits for none and needs a pace.
         let interval = if self.nodes.len() == 1 { DELAY } else { Span::ZERO };

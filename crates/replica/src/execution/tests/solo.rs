@@ -129,7 +129,8 @@ impl Solo {
 
     fn open(&mut self) {
         let committee = self.network.committee.clone();
-        let config = OrderingConfig::new(committee, Some(Author::ZERO), &self.network.genesis);
+        let (genesis, start) = (&self.network.genesis, ordering::Start::First);
+        let config = OrderingConfig::new(committee, Some(Author::ZERO), genesis, start);
         self.ordering = Some(Ordering::open(config, &self.store).unwrap());
         self.execution = Some(Execution::open(self.config(), &self.store).unwrap());
     }

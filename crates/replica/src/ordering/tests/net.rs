@@ -28,6 +28,7 @@ pub(super) struct Node {
     pub(super) commits: Vec<Ordered>,
     pub(super) returned: Vec<Item>,
     pub(super) evidence: usize,
+    pub(super) start: Start,
     pub(super) sent: Vec<(Author, Message)>,
 }
 
@@ -61,6 +62,7 @@ impl Net {
             commits: Vec::new(),
             returned: Vec::new(),
             evidence: 0,
+            start: Start::First,
             sent: Vec::new(),
         };
         let mut net = Self {
@@ -81,7 +83,8 @@ impl Net {
     pub(super) fn config(&self, own: u16) -> OrderingConfig {
         let committee = Arc::clone(&self.network.committee);
         let genesis = &self.network.genesis;
-        let config = OrderingConfig::new(committee, Some(author(own)), genesis);
+        let start = self.nodes[usize::from(own)].start;
+        let config = OrderingConfig::new(committee, Some(author(own)), genesis, start);
         let parameters = Parameters { leaders: self.leaders, ..config.parameters };
         OrderingConfig { pacing: self.pacing, parameters, ..config }
     }
@@ -109,6 +112,15 @@ impl Net {
         for peer in 0..u16::try_from(self.nodes.len()).unwrap() {
             self.input(peer, Input::Gone(author(own)));
         }
+    }
+
+    /// Takes a node away together with its disk; it comes back without either.
+    pub(super) fn lose_disk(&mut self, own: u16, start: Start) {
+        self.crash(own);
+        let node = &mut self.nodes[usize::from(own)];
+        node.store = MemoryStore::new(tables());
+        node.commits.clear();
+        node.start = start;
     }
 
     pub(super) fn ordering(&self, own: u16) -> &Ordering {
