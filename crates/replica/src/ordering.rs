@@ -83,9 +83,6 @@ pub use status::Recovering;
 
 /// How often everybody says how far it is.
 pub const STATUS_INTERVAL: Span = Span::from_millis(1_000);
-/// With so many rounds undecided nothing more is proposed: vertices go on, since they decide, and
-/// carry no payload that would have to be kept.
-pub const UNDECIDED_ROUNDS_MAX: u64 = 200;
 
 /// What the ordering half has to know.
 #[derive(Clone, Debug)]
@@ -427,7 +424,7 @@ impl Ordering {
         if self.is_hopelessly_behind(view) {
             return None;
         }
-        let proposes = !self.lags() && !self.is_stalled();
+        let proposes = !self.lags();
         let round = match self.proposer.due(&self.consensus, now, proposes) {
             Due::Now(round) if round <= bound => return None,
             Due::Now(round) => round,
@@ -455,12 +452,6 @@ impl Ordering {
         let (ordered, _) = self.consensus.last_commit();
         let lag = self.executed.map_or(0, |executed| ordered.distance_from(executed));
         usize::try_from(lag).unwrap_or(usize::MAX) > EXECUTION_QUEUE_MAX
-    }
-
-    /// Whether rounds advance and decide nothing, so that nothing of them can be forgotten.
-    fn is_stalled(&self) -> bool {
-        let decided = self.consensus.decided_round();
-        self.consensus.highest_round().distance_from(decided) > UNDECIDED_ROUNDS_MAX
     }
 
     fn is_known(&self, reference: &VertexRef) -> bool {

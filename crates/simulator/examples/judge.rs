@@ -3,7 +3,7 @@
 //!
 //! Takes the same flags: `--validators`, `--seeds`, `--rounds`, `--seed`, `--wave`, `--slots`,
 //! `--leaders`, `--network`, `--scheduler`, `--faults`, `--load`, `--gc-depth`, `--suite`, `--json`,
-//! `--stop`.
+//! `--stop`; and `--absence ROUNDS`, which cuts one validator off for so long.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
@@ -24,6 +24,7 @@ struct Flags {
     is_suite: bool,
     is_json: bool,
     stops: bool,
+    absence: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +43,12 @@ fn main() -> ExitCode {
 
 fn judge() -> Result<u64, Box<dyn Error>> {
     let flags = read(std::env::args().skip(1))?;
+    if let Some(rounds) = flags.absence {
+        let validators = flags.validators.first().copied().unwrap_or(4);
+        let absence = simulator::absence(validators, rounds, flags.options.seed)?;
+        println!("{}", serde_json::to_string(&absence)?);
+        return Ok(u64::from(!absence.safety.is_ok()));
+    }
     let mut suite = Suite::new(flags.options);
     let mut violations = 0;
     for (place, validators) in flags.validators.iter().enumerate() {
@@ -86,6 +93,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Flags, Box<dyn Error>
         is_suite: false,
         is_json: false,
         stops: false,
+        absence: None,
     };
     let mut rounds = None;
     while let Some(flag) = words.next() {
@@ -99,6 +107,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Flags, Box<dyn Error>
                     "--validators" => flags.validators = list(&value)?,
                     "--seeds" => flags.seeds = list(&value)?,
                     "--rounds" => rounds = Some(value.parse()?),
+                    "--absence" => flags.absence = Some(value.parse()?),
                     "--seed" => options.seed = value.parse()?,
                     "--wave" => options.wave = value.parse()?,
                     "--slots" => options.slots = value.parse()?,

@@ -55,6 +55,8 @@ pub use report::Transactions;
 pub use suite::Row;
 pub use suite::SUITE_ROUNDS;
 pub use suite::Suite;
+pub use world::Absence;
+pub use world::HeldAt;
 
 /// Runs a network as the options say and judges what it did. A broken promise is no error: it
 /// stands in [`Report::safety`], beside the seed that shows it.
@@ -72,6 +74,17 @@ pub fn run(options: &Options) -> Result<Report, SimulationError> {
 pub fn run_with(options: &Options, memo: &mut Memo) -> Result<Report, SimulationError> {
     options.check()?;
     Ok(world::World::new(options, memo)?.run().0)
+}
+
+/// Cuts one validator of `validators` off for `rounds` rounds of the others and lets it return: what
+/// the others hold meanwhile, and how fast it catches up.
+///
+/// # Errors
+/// When there can be no such network.
+pub fn absence(validators: u16, rounds: u64, seed: u64) -> Result<Absence, SimulationError> {
+    let options = Options { rounds, seed, load: Load::Off, ..Options::new(validators) };
+    options.check()?;
+    world::absence(&options, &mut Memo::default())
 }
 
 /// As [`run`], and gives the DAG that came of it.

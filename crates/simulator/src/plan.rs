@@ -34,7 +34,7 @@ pub(crate) struct Plan {
 pub(crate) enum Fault {
     /// It never says anything.
     Silent,
-    /// It loses its disk once and returns without a memory; otherwise it is honest.
+    /// It loses its disk once and returns without a memory; it is honest.
     LostDisk,
     /// It breaks the rule.
     Byzantine(Kind),

@@ -76,7 +76,13 @@ pub struct Suite {
     violations: Vec<(Options, String)>,
 }
 
-/// The ways in which messages travel. The table names them in this order.
+/// The ways that rows may have: those of the suite, and the mix of somebody who asks for it.
+fn all_travels() -> Vec<Travel> {
+    let mix = Travel { network: Network::Adversary, scheduler: Scheduler::Mix };
+    [travels(), vec![mix]].concat()
+}
+
+/// The ways in which messages travel in a suite. The table names them in this order.
 fn travels() -> Vec<Travel> {
     let plain = [Network::Fifo, Network::Random, Network::Partition];
     let plain = plain.map(|network| Travel { network, scheduler: Scheduler::Mix });
@@ -132,7 +138,7 @@ impl Suite {
             travel.network == options.network
                 && (!is_named || travel.scheduler == options.scheduler)
         };
-        let travel = travels().iter().position(place).unwrap_or(0);
+        let travel = all_travels().iter().position(place).unwrap_or(0);
         let fault = Faults::ALL.iter().position(|fault| *fault == options.faults).unwrap_or(0);
         let key = (options.validators, travel, fault);
         self.cells.entry(key).or_default().note(options, report);
@@ -148,7 +154,7 @@ impl Suite {
 
     /// A row for each pair, and so for each network size.
     pub fn cells(&self) -> Vec<Row> {
-        let travels = travels();
+        let travels = all_travels();
         let row = |((validators, travel, fault), sum): (&(u16, usize, usize), &Sum)| {
             let fault = Faults::ALL[*fault].name();
             sum.row(*validators, format!("{}, {fault}", travels[*travel].name()))
@@ -160,7 +166,7 @@ impl Suite {
     /// over all ways, and one for everything.
     pub fn rows(&self, validators: u16) -> Vec<Row> {
         let mut rows = Vec::new();
-        for (place, travel) in travels().iter().enumerate() {
+        for (place, travel) in all_travels().iter().enumerate() {
             let name = format!("scheduler: {}", travel.name());
             rows.push(self.gather(validators, name, |(_, travel, _)| *travel == place));
         }

@@ -62,17 +62,25 @@ use crate::schedule::DELAY;
 use crate::schedule::Schedule;
 use crate::trace::Trace;
 
+mod absence;
 mod byzantine;
 mod clients;
 mod crasher;
 mod held;
 mod judge;
 mod links;
+mod lost_disk;
 mod partition;
 mod turn;
 
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod tests;
+
+pub use absence::Absence;
+pub use absence::Held as HeldAt;
+pub(crate) use absence::absence;
 
 /// How many delays a run may take beside those for its rounds, before it counts as stalled.
 const DELAYS_SPARE: u64 = 3_000;
@@ -124,6 +132,8 @@ pub(crate) struct World<'m> {
     gap_max: u64,
     messages: u64,
     crashes: u64,
+    /// The time between two vertices of a validator when nothing happens.
+    idle_interval: Span,
     /// The goal is reached by somebody: nothing is disturbed any more.
     is_winding_down: bool,
 }
@@ -135,6 +145,8 @@ struct Node {
     /// How often it started: what was meant for an earlier life is lost.
     life: u32,
     fault: Option<Fault>,
+    /// Whether it lost its disk, and does not know what it signed before.
+    has_lost_disk: bool,
     /// What stands between a Byzantine validator's replica and the network.
     byzantine: Option<Box<dyn Byzantine>>,
     skew_ms: u64,
@@ -184,6 +196,7 @@ enum Event {
     /// What was held for something to happen was held long enough.
     Release(u64),
     Restart(Author),
+    LoseDisk(Author),
     PowerFails,
     Cut,
     Heal,
@@ -256,6 +269,8 @@ impl<'m> World<'m> {
             gap_max: 0,
             messages: 0,
             crashes: 0,
+            // Rounds go as fast as messages do; a validator alone waits for none and needs a pace.
+            idle_interval: if size == 1 { DELAY } else { Span::ZERO },
             is_winding_down: false,
         })
     }
@@ -292,7 +307,7 @@ impl<'m> World<'m> {
     fn go_on(&mut self) {
         let rounds = self.options.rounds;
         let delays = rounds.saturating_mul(DELAYS_PER_ROUND_MAX).saturating_add(DELAYS_SPARE);
-        let end = Moment::ZERO.after(Span::new(delays.saturating_mul(DELAY.value())));
+        let end = self.now.after(Span::new(delays.saturating_mul(DELAY.value())));
         let pairs = u64::from(self.options.validators).pow(2);
         let events_max = rounds
             .saturating_mul(pairs)
@@ -324,6 +339,7 @@ impl<'m> World<'m> {
             self.after(self.network_delay(1), Event::Submit);
             self.after(self.network_delay(7), Event::Tick);
         }
+        self.plan_losses();
         if self.plan.has_crashes {
             let span = self.schedule.delays(2, 10);
             self.after(span, Event::PowerFails);
@@ -341,6 +357,7 @@ impl<'m> World<'m> {
             Event::Execute { at, life } => self.execute(at, life),
             Event::Release(id) => self.release(id),
             Event::Restart(author) => self.start(author),
+            Event::LoseDisk(author) => self.lose_disk(author),
             Event::PowerFails => self.lay_fuses(),
             Event::Cut => self.cut(),
             Event::Heal => self.heal(),
@@ -485,6 +502,7 @@ impl Node {
             machines: None,
             life: 0,
             fault: None,
+            has_lost_disk: false,
             byzantine: None,
             skew_ms,
             linked: vec![false; validators],

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
+use simulator::Absence;
 use simulator::Faults;
+use simulator::HeldAt;
 use simulator::Leaders;
 use simulator::Load;
 use simulator::Network;
@@ -75,6 +77,10 @@ pub(crate) struct Arguments {
     /// Run every scheduler against every fault in turn, and print a table in Markdown
     #[arg(long, conflicts_with = "dump_dag")]
     suite: bool,
+    /// Cut one validator off for so many rounds of the others and let it return: what the others
+    /// hold meanwhile, and how fast it catches up
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["suite", "seeds", "dump_dag"])]
+    absence: Option<u64>,
     /// End at the first broken promise
     #[arg(long)]
     stop: bool,
@@ -113,6 +119,9 @@ impl Arguments {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if self.suite {
             return self.run_suite();
+        }
+        if let Some(rounds) = self.absence {
+            return self.run_absence(rounds);
         }
         if let Some(path) = &self.dump_dag {
             let (report, dag) = simulator::run_and_draw(&self.options(self.seed))?;
@@ -179,6 +188,20 @@ impl Arguments {
         match suite.violations().len() {
             0 => Ok(()),
             count => Err(Failure::Violations { count }),
+        }
+    }
+
+    fn run_absence(&self, rounds: u64) -> Result<(), Failure> {
+        let validators = self.options(self.seed).validators;
+        let absence = simulator::absence(validators, rounds, self.seed)?;
+        if self.json {
+            output::json(&absence)?;
+        } else {
+            output::line(&render_absence(&absence))?;
+        }
+        match absence.safety.is_ok() {
+            true => Ok(()),
+            false => Err(Failure::Violations { count: 1 }),
         }
     }
 
@@ -271,6 +294,19 @@ impl Spread {
         let mean = self.sum / crate::bench::load::to_f64(count.max(1));
         format!("{mean:.2} message delays ({:.2} to {:.2} by seed)", self.least, self.most)
     }
+}
+
+fn render_absence(absence: &Absence) -> String {
+    let mut text = format!("{:<10} {:>10} {:>12} {:>10}", "round", "vertices", "bytes", "wanted");
+    for held in &absence.held {
+        let HeldAt { round, vertices, bytes, fetching } = held;
+        text += &format!("\n{round:<10} {vertices:>10} {bytes:>12} {fetching:>10}");
+    }
+    let ratio = absence.caught_up_rounds_per_second / absence.live_rounds_per_second;
+    text + &format!(
+        "\n\npromises {}; live {:.1} rounds a second, caught up at {:.1}, {ratio:.1} times as fast",
+        absence.safety, absence.live_rounds_per_second, absence.caught_up_rounds_per_second
+    )
 }
 
 fn render(report: &Report) -> String {

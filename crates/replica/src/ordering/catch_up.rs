@@ -243,30 +243,3 @@ pub(super) struct Ended {
     /// Whose claim was worth nothing.
     pub(super) unworthy: Option<Author>,
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn however_far_a_peer_claims_to_be_few_bounded_requests_are_under_way() {
-        let peer = Author::new(2);
-        let ahead = vec![(peer, Round::new(1 << 40))];
-        let view = View { now: Moment::ZERO, highest: Round::new(7), ahead };
-        let mut catch_up = CatchUp::default();
-        let asked = catch_up.requests(&view);
-        assert_eq!(asked.len(), PIPELINE_MAX);
-        assert_eq!(catch_up.requests(&view), [], "nothing more before an answer");
-        let spans =
-            asked.iter().map(|(_, request)| request.until.distance_from(request.from.round));
-        assert!(spans.into_iter().all(|rounds| rounds <= RANGE_ROUNDS_MAX));
-        // Another place than was asked for, or another peer, answers nothing.
-        let answer = |from| Range { from, next: None, coins: Vec::new(), vertices: Vec::new() };
-        catch_up.answered(peer, answer(first_of(Round::new(3))));
-        catch_up.answered(Author::new(1), answer(asked[0].1.from));
-        assert_eq!(catch_up.take_answer(), None);
-        catch_up.answered(peer, answer(asked[0].1.from));
-        assert!(catch_up.take_answer().is_some());
-        assert_eq!(catch_up.target(), Some(asked[3].1.until.saturating_sub(1)), "it has no more");
-    }
-}

@@ -9,7 +9,6 @@ use net::Net;
 use net::author;
 
 mod amnesia;
-mod catch_up;
 mod net;
 mod recovery;
 
@@ -135,28 +134,6 @@ fn a_validator_whose_execution_lags_proposes_nothing_and_votes_on() {
     net.run(seconds(1));
     assert!(carries(&net, lagging + 10) > 0);
     net.check();
-}
-
-#[test]
-fn nothing_is_proposed_while_too_many_rounds_are_undecided() {
-    let mut net = Net::with(4, consensus::Leaders::Coin);
-    net.loses_coins = true;
-    net.run_loaded(seconds(4));
-    let status = net.status(0);
-    assert_eq!(status.decided_round, Round::ZERO);
-    assert!(status.round > Round::new(UNDECIDED_ROUNDS_MAX + 50), "rounds go on: {status:?}");
-    let proposed = |round: Round| {
-        let vertices = net.ordering(0).consensus().vertices_at(round);
-        vertices.filter(|vertex| !vertex.payload().is_empty()).count()
-    };
-    let proposed_at = |from: u64, until: u64| -> usize {
-        (from..until).map(|round| proposed(Round::new(round))).sum()
-    };
-    assert!(proposed_at(1, UNDECIDED_ROUNDS_MAX) > 100);
-    // One draft each may be under way when the bound is reached.
-    assert_eq!(proposed_at(UNDECIDED_ROUNDS_MAX + 3, status.round.value()), 0);
-    let out = net.nodes[0].coins;
-    assert_eq!(out, consensus::COIN_TASKS_MAX, "tasks without an answer have a bound");
 }
 
 #[test]

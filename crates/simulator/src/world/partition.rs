@@ -1,6 +1,7 @@
 //! A network that falls into two parts and is whole again.
 
 use types::Author;
+use types::Span;
 
 use super::Event;
 use super::World;
@@ -27,12 +28,26 @@ impl World<'_> {
         }
     }
 
-    /// The network is whole again.
-    pub(super) fn heal(&mut self) {
+    /// One validator is cut off for a time; what is sent to it meanwhile is lost.
+    pub(super) fn cut_off(&mut self, author: Author, span: Span) {
+        let sides = self.network.committee.authors().map(|other| other == author).collect();
+        self.cut = Some(Cut { sides, until: self.now.after(span), loss: Loss::Lost });
+        for other in self.network.committee.authors() {
+            self.unlink(author, other);
+        }
+    }
+
+    /// The network is whole again, and stays so.
+    pub(super) fn make_whole(&mut self) {
         self.cut = None;
         for (left, right) in self.pairs() {
             self.link(left, right);
         }
+    }
+
+    /// The network is whole again.
+    pub(super) fn heal(&mut self) {
+        self.make_whole();
         let span = self.schedule.delays(3, 25);
         self.after(span, Event::Cut);
     }

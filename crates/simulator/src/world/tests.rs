@@ -72,3 +72,23 @@ fn a_ledger_that_differs_is_found_out() {
     let Violation(said) = world.violation.unwrap();
     assert!(said.contains("validator 1"), "{said}");
 }
+
+#[test]
+fn whoever_lost_its_disk_is_silent_for_a_window_and_then_builds_again() {
+    let mut memo = Memo::default();
+    let faults = options::Faults::LostDisk;
+    let options = Options { faults, network: Network::Random, ..Options::new(4) };
+    let options = Options { rounds: 160, load: options::Load::Off, ..options };
+    let mut world = world(&options, &mut memo);
+    let lost = world.nodes.iter().position(|node| node.fault == Some(Fault::LostDisk)).unwrap();
+    let lost = Author::new(u16::try_from(lost).unwrap());
+    run_until(&mut world, Moment::new(20 * DELAY.value()));
+    world.lose_disk(lost);
+    assert_eq!(tables::last_commit(&world.node(lost).store), Ok(None));
+    let built = world.sight.built(lost);
+    world.go_on();
+    assert_eq!(world.violation, None);
+    let own = world.known.keys().filter(|vertex| vertex.author == lost && vertex.round > built);
+    let first = own.min().unwrap().round;
+    assert!(first.distance_from(built) > consensus::WINDOW, "{built:?}, then {first:?}");
+}

@@ -48,17 +48,21 @@ impl World<'_> {
     fn open(&self, own: Author) -> Result<Machines, replica::OpenError> {
         let node = self.node(own);
         let committee = self.network.committee.clone();
-        let mut config =
-            OrderingConfig::new(committee, Some(own), &self.network.genesis, Start::First);
+        // A store without an own vertex means nothing signed, except after a loss.
+        let start = if node.has_lost_disk { Start::Recover } else { Start::First };
+        let mut config = OrderingConfig::new(committee, Some(own), &self.network.genesis, start);
         config.parameters.leaders = self.options.leaders.into();
-        // Rounds go as fast as messages do; a validator alone waits for none and needs a pace.
-        let interval = if self.nodes.len() == 1 { DELAY } else { Span::ZERO };
-        config.pacing = Pacing { min_round_interval: interval, idle_interval: interval };
+        let idle_interval = self.idle_interval;
+        config.pacing = Pacing { min_round_interval: self.min_round_interval(), idle_interval };
         let ordering = Ordering::open(config, &node.store)?;
         let genesis = self.genesis.clone();
         let config = ExecutionConfig { genesis, own: Some(own), limits: Default::default() };
         let execution = Execution::open(config, &node.store)?;
         Ok(Machines { ordering, execution })
+    }
+
+    fn min_round_interval(&self) -> Span {
+        if self.nodes.len() == 1 { DELAY } else { Span::ZERO }
     }
 
     pub(super) fn wake(&mut self, own: Author, life: u32) {

@@ -29,8 +29,6 @@ pub(super) struct Node {
     pub(super) returned: Vec<Item>,
     pub(super) evidence: usize,
     pub(super) start: Start,
-    /// Tasks of the common coin that were never answered.
-    pub(super) coins: usize,
     pub(super) sent: Vec<(Author, Message)>,
 }
 
@@ -41,9 +39,6 @@ pub(super) struct Net {
     pub(super) pacing: Pacing,
     pub(super) loss: Loss,
     pub(super) leaders: Leaders,
-    pub(super) gc_depth: u64,
-    /// Whether tasks of the common coin are never answered.
-    pub(super) loses_coins: bool,
     /// Every own vertex that was ever sent, by author and round.
     pub(super) vertices: BTreeMap<(Author, Round), BTreeSet<VertexRef>>,
     queue: BTreeMap<(Moment, u64), (Author, Author, Message)>,
@@ -68,7 +63,6 @@ impl Net {
             returned: Vec::new(),
             evidence: 0,
             start: Start::First,
-            coins: 0,
             sent: Vec::new(),
         };
         let mut net = Self {
@@ -78,8 +72,6 @@ impl Net {
             pacing: Pacing::default(),
             loss: |_, _, _| false,
             leaders,
-            gc_depth: 500,
-            loses_coins: false,
             vertices: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -88,22 +80,12 @@ impl Net {
         net
     }
 
-    /// Four validators that keep so few rounds below a committed leader.
-    pub(super) fn shallow(gc_depth: u64) -> Self {
-        let mut net = Self::new(4);
-        net.gc_depth = gc_depth;
-        (0..4).for_each(|own| net.crash(own));
-        (0..4).for_each(|own| net.start(own));
-        net
-    }
-
     pub(super) fn config(&self, own: u16) -> OrderingConfig {
         let committee = Arc::clone(&self.network.committee);
         let genesis = &self.network.genesis;
         let start = self.nodes[usize::from(own)].start;
         let config = OrderingConfig::new(committee, Some(author(own)), genesis, start);
-        let (leaders, gc_depth) = (self.leaders, self.gc_depth);
-        let parameters = Parameters { leaders, gc_depth, ..config.parameters };
+        let parameters = Parameters { leaders: self.leaders, ..config.parameters };
         OrderingConfig { pacing: self.pacing, parameters, ..config }
     }
 
@@ -178,7 +160,6 @@ impl Net {
                 let vertex = self.sign(own, *draft);
                 self.input(own, Input::Signed(vertex));
             }
-            Action::Coin(_) if self.loses_coins => node.coins += 1,
             Action::Coin(task) => {
                 let outcome = task.run(&self.network.committee);
                 self.input(own, Input::Coin(outcome));
