@@ -12,15 +12,21 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
+use types::PublicKey;
 
 mod check;
 mod error;
+mod followers;
 
 pub use check::Checked;
 pub use check::Identity;
 pub use check::Limits;
 pub use check::LinkFaults;
 pub use error::ConfigError;
+pub use followers::Admission;
+pub use followers::FOLLOWERS_DEFAULT;
+pub use followers::FOLLOWERS_MAX;
+pub use followers::Forwarding;
 
 const EXAMPLE: &str = include_str!("config/example.toml");
 
@@ -32,8 +38,12 @@ pub struct Config {
     pub genesis: PathBuf,
     /// Where the node keeps its database.
     pub data_dir: PathBuf,
-    /// Which validator this is.
-    pub validator: ValidatorConfig,
+    /// Which validator this is. A node is a validator or a follower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<ValidatorConfig>,
+    /// Makes the node a follower, which holds and serves everything and signs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follower: Option<FollowerConfig>,
     /// The links to the other validators.
     pub network: NetworkConfig,
     /// HTTP for wallets and people; none serves nothing.
@@ -60,15 +70,59 @@ pub struct ValidatorConfig {
     pub secrets_dir: PathBuf,
 }
 
-/// The links to the other validators.
+/// What a follower needs beside its links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct FollowerConfig {
+    /// The folder with `transport.key`; the first start makes the key.
+    pub secrets_dir: PathBuf,
+    /// The validators whose HTTP takes the transactions that are submitted here, in the order in
+    /// which they are tried; none refuses submissions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub submit_to: Vec<String>,
+}
+
+/// The links to the other validators.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// Where other validators connect to; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Where the others listen, by author: `host:port`.
+    /// Where other validators connect to; port 0 lets the system choose. A follower has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Where the others listen, by author: `host:port`. A follower may name some of them only.
     #[serde(default)]
     pub peers: BTreeMap<String, String>,
+    /// Whom a validator lets follow; nobody without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followers: Option<FollowersConfig>,
+}
+
+/// Whom a validator lets follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowersConfig {
+    /// Whether a follower has to be listed.
+    pub admit: Admit,
+    /// The public transport keys of those that are, in hex.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<PublicKey>,
+    /// How many may be connected at a time.
+    #[serde(default = "followers_default")]
+    pub count_max: u16,
+}
+
+/// Who may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admit {
+    /// Those whose key is listed.
+    Listed,
+    /// Anybody, as long as there is room.
+    Any,
+}
+
+const fn followers_default() -> u16 {
+    FOLLOWERS_DEFAULT
 }
 
 /// HTTP.
@@ -118,6 +172,8 @@ pub struct DevelopmentConfig {
     pub link_delay_ms: u64,
     /// How many of a hundred control frames to a peer are lost on purpose.
     pub link_loss_percent: u8,
+    /// How far this node's clock is set off, in milliseconds: what its vertices claim as their time.
+    pub clock_offset_ms: i64,
 }
 
 impl Default for PacingConfig {
@@ -166,12 +222,29 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         config.genesis = folder.join(&config.genesis);
         config.data_dir = folder.join(&config.data_dir);
-        config.validator.secrets_dir = folder.join(&config.validator.secrets_dir);
+        if let Some(validator) = &mut config.validator {
+            validator.secrets_dir = folder.join(&validator.secrets_dir);
+        }
+        if let Some(follower) = &mut config.follower {
+            follower.secrets_dir = folder.join(&follower.secrets_dir);
+        }
         if let Some(development) = &mut config.development {
             development.faucet_key_file =
                 development.faucet_key_file.as_ref().map(|path| folder.join(path));
         }
         Ok(config)
+    }
+
+    /// Makes what a node makes for itself before its first start: the transport key of a follower.
+    /// Says whether something was made.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn prepare(&self) -> Result<bool, ConfigError> {
+        match &self.follower {
+            Some(follower) => crate::keys::ensure_transport(&follower.secrets_dir),
+            None => Ok(false),
+        }
     }
 
     /// The configuration as a file has it.

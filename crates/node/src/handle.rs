@@ -10,6 +10,9 @@ use bitcoin::PrivateKey;
 use bitcoin::Transaction;
 use bitcoin::Txid;
 use bitcoin::Wtxid;
+use client::api::TxState;
+use ledger::Outcome;
+use ledger::query;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -21,6 +24,8 @@ use types::Genesis;
 use types::table::TableFault;
 use types::table::TableRead;
 
+use crate::config::Forwarding;
+use crate::forward;
 use crate::metrics::Metrics;
 use crate::metrics::SubmissionResult;
 use crate::runtime::execution::Command;
@@ -41,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) status: watch::Receiver<Arc<NodeStatus>>,
     pub(crate) events: watch::Receiver<u64>,
     pub(crate) faucet_key: Option<PrivateKey>,
+    /// Where a follower hands submissions on to.
+    pub(crate) forwarding: Forwarding,
 }
 
 /// What became of a submitted transaction at once. Its outcome follows with a commit.
@@ -81,6 +88,9 @@ pub enum SubmitError {
     /// This node follows and proposes nothing.
     #[error("this node is a follower and proposes nothing: submit to a validator")]
     Follower,
+    /// This node follows, and none of the validators that it submits to answers.
+    #[error("no validator answers this follower, try again in a moment")]
+    NoValidator,
     /// Only a development network does this.
     #[error("only a development network seals blocks on demand")]
     NotDevelopment,
@@ -150,7 +160,7 @@ impl Handle {
     /// When it is refused, or the node is busy or stopping.
     pub async fn submit(&self, transaction: Transaction) -> Result<Submitted, SubmitError> {
         if self.0.own.is_none() {
-            return Err(SubmitError::Follower);
+            return self.hand_on(transaction).await;
         }
         let (reply, answer) = oneshot::channel();
         if let Err(error) = self.ask(Command::Submit { transaction, reply }) {
@@ -218,6 +228,27 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.ask(Command::Pooled(txid, reply))?;
         answer.await.map_err(|_| SubmitError::Stopping)
+    }
+
+    async fn hand_on(&self, transaction: Transaction) -> Result<Submitted, SubmitError> {
+        let result = forward::submit(&self.0.forwarding, &transaction).await;
+        self.0.metrics.submission(match &result {
+            Ok(_) => SubmissionResult::Accepted,
+            Err(SubmitError::Rejected(_)) => SubmissionResult::Rejected,
+            Err(_) => SubmissionResult::Busy,
+        });
+        if result? != TxState::Final {
+            return Ok(Submitted::Accepted);
+        }
+        // This node may lie a little behind the one that answered.
+        let txid = transaction.compute_txid();
+        let store = Arc::clone(&self.0.store);
+        let read = move || query::outcome(&*store, &txid);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(Some(Outcome::Final { commit }))) => Ok(Submitted::AlreadyFinal { commit }),
+            Ok(Err(fault)) => Err(fault.into()),
+            Ok(Ok(_)) | Err(_) => Ok(Submitted::Accepted),
+        }
     }
 
     fn ask(&self, command: Command) -> Result<(), SubmitError> {

@@ -24,6 +24,9 @@ pub const CHECKPOINT_FILE: &str = "checkpoint.key";
 /// The file with the validator's value for the common coin.
 pub const COIN_FILE: &str = "coin.key";
 
+/// The file that stands for "these keys have never signed": made with them, deleted before they do.
+pub const UNUSED_FILE: &str = "unused";
+
 /// The permission bits that let others than the owner in.
 const OTHERS: u32 = 0o077;
 /// 64 hex digits and a line end; a WIF is shorter.
@@ -78,6 +81,50 @@ impl Keys {
         matches(&coin, "coin_key", same)?;
         Ok(keys)
     }
+}
+
+/// Reads the secret that identifies a node on the network.
+///
+/// # Errors
+/// When the file is missing, readable by others or malformed.
+pub fn load_transport(dir: &Path) -> Result<SecretKey, ConfigError> {
+    Ok(SecretKey::from_seed(&*read_secret(&dir.join(TRANSPORT_FILE))?))
+}
+
+/// Makes the one secret of a follower, unless it is there. Says whether it was made.
+///
+/// # Errors
+/// When the system gives no randomness or the file can not be written.
+pub fn ensure_transport(dir: &Path) -> Result<bool, ConfigError> {
+    let file = dir.join(TRANSPORT_FILE);
+    if file.exists() {
+        return Ok(false);
+    }
+    let unwritable = |reason: String| ConfigError::SecretUnwritable { file: file.clone(), reason };
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(|error| unwritable(error.to_string()))?;
+    let text = zeroize::Zeroizing::new(hex::encode(seed.as_slice()));
+    write_secret(dir, &file, &text).map_err(|error| unwritable(error.to_string()))?;
+    Ok(true)
+}
+
+/// Writes beside and renames, so that a secret is whole or not there.
+fn write_secret(dir: &Path, file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+
+    std::fs::create_dir_all(dir)?;
+    let beside = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.open(&beside)?;
+    written.write_all(text.as_bytes())?;
+    #[cfg(unix)]
+    written.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
+    written.sync_all()?;
+    std::fs::rename(&beside, file)?;
+    std::fs::File::open(dir)?.sync_all()
 }
 
 /// Reads a Bitcoin key for a test network, written as WIF.

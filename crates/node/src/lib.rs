@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod status;
 
 mod faucet;
+mod forward;
 mod handle;
 mod page;
 mod runtime;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use replica::wire::Class;
 use replica::wire::Hello;
 use replica::wire::MESSAGE_BYTES_MAX;
+use replica::wire::Speaker;
 use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
@@ -27,15 +28,19 @@ use types::Author;
 use types::Committee;
 use types::SecretKey;
 
+use crate::config::Admission;
 use crate::config::Checked;
 use crate::config::Limits;
 use crate::config::LinkFaults;
+use crate::metrics::DropReason;
 use crate::metrics::Metrics;
 
 mod accept;
 mod dial;
+mod followers;
 mod frame;
 mod hello;
+pub(crate) mod limited;
 mod link;
 mod presence;
 mod queue;
@@ -46,8 +51,12 @@ mod tests;
 
 use accept::Acceptor;
 use dial::Dialer;
+use followers::Followers;
+use followers::SEATS_WAITING_MAX;
+pub(crate) use followers::Serve;
 use link::Link;
 use link::Source;
+use queue::Bounds;
 use queue::SendQueue;
 
 /// How many frames of one link may wait between its socket and whoever handles them. Their bytes
@@ -69,6 +78,8 @@ pub(crate) struct Frame {
     pub(crate) body: Bytes,
     /// Gives the peer its room back.
     pub(crate) room: OwnedSemaphorePermit,
+    /// Cuts the connection that it came on: for whoever finds something invalid in it.
+    pub(crate) cut: CancellationToken,
 }
 
 /// A peer came or went.
@@ -100,17 +111,19 @@ pub(crate) enum MeshError {
 #[derive(Clone, Debug)]
 pub(crate) struct MeshConfig {
     pub(crate) committee: Arc<Committee>,
-    pub(crate) own: Author,
+    /// Which validator this is; none for a follower, which only dials.
+    pub(crate) own: Option<Author>,
     pub(crate) key: SecretKey,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) peers: BTreeMap<Author, String>,
+    pub(crate) followers: Admission,
     pub(crate) limits: Limits,
     pub(crate) faults: LinkFaults,
 }
 
 /// All links of a node. Stopped by its token, then joined by [`Mesh::join`].
 pub(crate) struct Mesh {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     sender: Sender,
     tasks: JoinSet<()>,
 }
@@ -119,26 +132,33 @@ pub(crate) struct Mesh {
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
     queues: Arc<BTreeMap<(Author, Class), Arc<SendQueue>>>,
+    followers: Option<Arc<Followers>>,
 }
 
 impl MeshConfig {
     pub(crate) fn new(checked: &Checked) -> Self {
         Self {
             committee: Arc::clone(&checked.committee),
-            own: checked.identity.author,
-            key: checked.identity.keys.transport.clone(),
+            own: checked.identity.author(),
+            key: checked.identity.transport().clone(),
             listen: checked.listen,
             peers: checked.peers.clone(),
+            followers: checked.followers.clone(),
             limits: checked.limits,
             faults: checked.link,
         }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let bytes_max = self.limits.peer_send_queue_bytes;
+        Bounds { bytes_max, full: DropReason::Full, faults: self.faults }
     }
 
     fn hello(&self, class: Class) -> Hello {
         Hello {
             chain: *self.committee.chain(),
             epoch: self.committee.epoch(),
-            author: self.own,
+            speaker: self.own.map_or(Speaker::Follower, Speaker::Validator),
             class,
         }
     }
@@ -146,18 +166,17 @@ impl MeshConfig {
 
 impl Mesh {
     /// Starts listening and dialling. Each link hands its frames to the channel that `inlets`
-    /// gives it, in the order in which the peer sent them; a full channel stops the reading of that link.
+    /// gives it, in the order in which the peer sent them; a full channel stops the reading of that
+    /// link. Followers are answered by `serve`.
     pub(crate) async fn start(
         config: MeshConfig,
         metrics: Arc<Metrics>,
         mut inlets: impl FnMut(Author, Class) -> mpsc::Sender<Frame>,
         notices: mpsc::Sender<Notice>,
+        serve: Serve,
         stop: CancellationToken,
     ) -> Result<Self, MeshError> {
-        let address = config.listen;
-        let listen = |error| MeshError::Listen { address, error };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let listener = listen(config.listen).await?;
         let mut tasks = JoinSet::new();
         let (changes, changed) = mpsc::channel(NOTICES_MAX);
         tasks.spawn(presence::run(changed, notices, Arc::clone(&metrics)));
@@ -165,8 +184,9 @@ impl Mesh {
         let mut gates = BTreeMap::new();
         for (peer, address) in &config.peers {
             for class in CLASSES {
-                let queue = Arc::new(SendQueue::new(class, &config, Arc::clone(&metrics)));
-                let source = if dials(config.own, *peer) {
+                let bounds = config.bounds();
+                let queue = Arc::new(SendQueue::new(class, bounds, Arc::clone(&metrics)));
+                let source = if dials(config.own, Some(*peer)) {
                     Source::Dial(Dialer::new(&config, *peer, class, address)?)
                 } else {
                     let (gate, accepted) = mpsc::channel(1);
@@ -186,13 +206,22 @@ impl Mesh {
                 queues.insert((*peer, class), queue);
             }
         }
-        let acceptor = Acceptor::new(&config, gates, metrics)?;
+        let mut sender = Sender { queues: Arc::new(queues), followers: None };
+        let Some((listener, address)) = listener else {
+            return Ok(Self { address: None, sender, tasks });
+        };
+        let (admission, faults) = (config.followers.clone(), config.faults);
+        let followers = Followers::new(admission, faults, serve, Arc::clone(&metrics));
+        sender.followers = Some(Arc::clone(&followers));
+        let (seats, seated) = mpsc::channel(SEATS_WAITING_MAX);
+        tasks.spawn(Followers::run(seated, stop.clone()));
+        let acceptor = Acceptor::new(&config, gates, (followers, seats), metrics)?;
         tasks.spawn(acceptor.run(listener, stop));
-        Ok(Self { address, sender: Sender { queues: Arc::new(queues) }, tasks })
+        Ok(Self { address: Some(address), sender, tasks })
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens, if it does.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -211,7 +240,7 @@ impl Sender {
     /// Reaches nobody.
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
-        Self { queues: Arc::default() }
+        Self { queues: Arc::default(), followers: None }
     }
 
     /// Queues a frame for one peer. When the queue is full, a control queue drops its oldest frames
@@ -222,18 +251,32 @@ impl Sender {
         }
     }
 
-    /// Queues a frame for every peer.
+    /// Queues a frame for every peer, and then for every follower.
     pub(crate) fn broadcast(&self, class: Class, body: &Bytes) {
         for ((_, of), queue) in self.queues.iter() {
             if *of == class {
                 queue.push(body.clone());
             }
         }
+        if let Some(followers) = &self.followers {
+            followers.broadcast(class, body);
+        }
     }
 }
 
-/// Whether `own` is the one of the two that dials.
-fn dials(own: Author, peer: Author) -> bool {
+async fn listen(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, MeshError> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |error| MeshError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let actual = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, actual)))
+}
+
+/// Whether `own` is the one of the two that dials: the lower of two validators, and every follower.
+/// A follower is none, and none is below every validator.
+fn dials(own: Option<Author>, peer: Option<Author>) -> bool {
     own < peer
 }
 

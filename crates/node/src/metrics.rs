@@ -34,6 +34,7 @@ pub struct Metrics {
     frames_dropped: Family<DropLabel, Counter>,
     connections_refused: Family<RefuseLabel, Counter>,
     peers_connected: Gauge,
+    followers_connected: Gauge,
     messages_invalid: Family<InvalidLabel, Counter>,
     submissions: Family<SubmissionLabel, Counter>,
     evidence: Counter,
@@ -79,6 +80,8 @@ closed_label!(
         Disconnected = "disconnected",
         /// It was lost on purpose.
         Fault = "fault",
+        /// A follower's queue was full.
+        Follower = "follower",
     }
 );
 closed_label!(
@@ -212,6 +215,7 @@ impl Default for Metrics {
             frames_dropped: Family::default(),
             connections_refused: Family::default(),
             peers_connected: Gauge::default(),
+            followers_connected: Gauge::default(),
             messages_invalid: Family::default(),
             submissions: Family::default(),
             evidence: Counter::default(),
@@ -277,6 +281,10 @@ impl Metrics {
 
     pub(crate) fn peers_connected(&self, peers: usize) {
         set(&self.peers_connected, peers);
+    }
+
+    pub(crate) fn followers_connected(&self, followers: usize) {
+        set(&self.followers_connected, followers);
     }
 
     pub(crate) fn message_invalid(&self, peer: types::Author, reason: InvalidReason) {
@@ -379,6 +387,11 @@ impl Metrics {
             "node_peers_connected",
             "Peers with both connections standing",
             self.peers_connected.clone(),
+        );
+        registry.register(
+            "node_followers_connected",
+            "Followers with a connection standing",
+            self.followers_connected.clone(),
         );
         registry.register(
             "node_messages_invalid",

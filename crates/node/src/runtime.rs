@@ -79,7 +79,7 @@ pub struct Node {}
 /// A node that runs. It owns every task and thread; [`Running::stop`] ends them.
 pub struct Running {
     handle: Handle,
-    peer_address: SocketAddr,
+    peer_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
     http: Option<JoinHandle<Result<(), std::io::Error>>>,
     mesh: Mesh,
@@ -188,6 +188,11 @@ impl Node {
         let metrics = Arc::new(Metrics::default());
         metrics.know_peers(checked.peers.keys().copied());
         let http_listener = listen_http(checked.http).await?;
+        let own = checked.identity.author();
+        if own.is_none() {
+            let key = hex::encode(checked.identity.transport().public().to_bytes());
+            tracing::info!(key, "this node follows; validators may have to list its key");
+        }
         let opened = open::open(checked.clone()).await?;
         let store = Arc::clone(&opened.store);
         let stop = Stops::default();
@@ -202,7 +207,7 @@ impl Node {
             None => (None, None),
         };
         let peer_address = mesh.address();
-        tracing::info!(%peer_address, ?http_address, "node started");
+        tracing::info!(?peer_address, ?http_address, ?own, "node started");
         Ok(Running {
             handle,
             peer_address,
@@ -251,6 +256,7 @@ impl Links {
             Arc::clone(metrics),
             |peer, class| ingress.open(peer, class),
             notices,
+            ingress::serving(store),
             stop.links.clone(),
         )
         .await?;
@@ -274,10 +280,10 @@ fn start_machines(
     let (events, events_seen) = watch::channel(opened.last_event);
     let (commands, commands_waiting) = mpsc::channel(COMMANDS_MAX);
     let (feed, fed) = Feed::new();
-    let own = checked.identity.author;
+    let own = checked.identity.author();
     let ordering = OrderingThread {
         ordering: opened.ordering,
-        keys: checked.identity.keys,
+        keys: checked.identity.keys().cloned(),
         committee: Arc::clone(&checked.committee),
         own,
         store: Arc::clone(&opened.store),
@@ -287,7 +293,7 @@ fn start_machines(
         feed,
         status: Arc::clone(&status),
         metrics: Arc::clone(&metrics),
-        clock: Clock::start(),
+        clock: Clock::start(checked.clock_offset_ms),
         stop: stop.machines.clone(),
     };
     let execution = ExecutionThread {
@@ -310,13 +316,14 @@ fn start_machines(
     let handle = Handle::new(Parts {
         genesis: checked.genesis,
         committee: checked.committee,
-        own: Some(own),
+        own,
         store: opened.store,
         metrics,
         commands,
         status: status_seen,
         events: events_seen,
         faucet_key: checked.faucet_key,
+        forwarding: checked.identity.into_forwarding(),
     });
     Ok((threads, handle))
 }
@@ -327,8 +334,8 @@ impl Running {
         &self.handle
     }
 
-    /// Where other validators connect to.
-    pub fn peer_address(&self) -> SocketAddr {
+    /// Where others connect to; none for a follower.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer_address
     }
 

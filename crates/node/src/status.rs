@@ -4,6 +4,7 @@
 use bitcoin::BlockHash;
 use replica::Execution;
 use replica::ordering;
+use replica::ordering::BEHIND_ROUNDS;
 use replica::ordering::OrderingStatus;
 use types::Author;
 use types::CommitIndex;
@@ -122,11 +123,21 @@ impl NodeStatus {
         self.gc_round = state.gc_round;
         self.fetching = state.fetching;
         self.alarm = state.alarm.as_ref().map(|alarm| format!("{alarm:?}"));
+        let follows = state.peers.iter().all(|peer| peer.state != ordering::PeerState::Own);
         for (peer, seen) in self.peers.iter_mut().zip(&state.peers) {
             peer.state = match seen.state {
                 ordering::PeerState::Own => PeerState::Own,
                 ordering::PeerState::Live => PeerState::Live,
                 ordering::PeerState::Behind { rounds } => PeerState::Behind { rounds },
+                // A follower hears of some validators through others only.
+                ordering::PeerState::Silent { .. }
+                    if follows && !seen.is_connected && seen.round > Round::ZERO =>
+                {
+                    match state.round.distance_from(seen.round) {
+                        0..=BEHIND_ROUNDS => PeerState::Live,
+                        rounds => PeerState::Behind { rounds },
+                    }
+                }
                 ordering::PeerState::Silent { .. } => PeerState::Silent,
             };
             peer.connected = seen.is_connected || peer.state == PeerState::Own;

@@ -76,7 +76,7 @@ impl Cluster {
     async fn start_one(&mut self, node: u16) {
         let checked = self.config(node).check().unwrap();
         let running = Node::start(checked).await.unwrap();
-        self.addresses.insert(node, running.peer_address());
+        self.addresses.insert(node, running.peer_address().unwrap());
         self.running.insert(node, running);
     }
 
@@ -88,10 +88,12 @@ impl Cluster {
         Config {
             genesis: self.folder.path().join("genesis.json"),
             data_dir: home.join("data"),
-            validator: ValidatorConfig { author: node, secrets_dir: home.join("secrets") },
+            validator: Some(ValidatorConfig { author: node, secrets_dir: home.join("secrets") }),
+            follower: None,
             network: NetworkConfig {
-                listen: "127.0.0.1:0".parse().unwrap(),
+                listen: Some("127.0.0.1:0".parse().unwrap()),
                 peers: peers.collect(),
+                followers: None,
             },
             http: None,
             pacing: PacingConfig { min_round_interval_ms: 10, idle_interval_ms: 100 },
@@ -258,7 +260,7 @@ async fn strangers_at_the_peer_port_change_nothing() {
     let commit = until(cluster.node(1), |status| status.commit > CommitIndex::ZERO).await.commit;
     let mut sockets = Vec::new();
     for filler in [0_u8, 0x16, 0xff] {
-        let mut socket = TcpStream::connect(cluster.node(3).peer_address()).await.unwrap();
+        let mut socket = TcpStream::connect(cluster.node(3).peer_address().unwrap()).await.unwrap();
         socket.write_all(&[filler; 2_048]).await.unwrap();
         sockets.push(socket);
     }
@@ -336,7 +338,8 @@ async fn an_address_in_use_is_named_with_its_key() {
     config.network.listen = cluster.node(3).peer_address();
     let error = Node::start(config.check().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("network.listen"), "{error}");
-    config.validator.secrets_dir = cluster.config(3).validator.secrets_dir;
+    let foreign = cluster.config(3).validator.unwrap().secrets_dir;
+    config.validator.as_mut().unwrap().secrets_dir = foreign;
     assert!(matches!(config.check(), Err(ConfigError::SecretForeign { .. })));
     cluster.stop().await;
 }

@@ -24,7 +24,7 @@ use types::encoding::Writer;
 mod tests;
 
 /// The version of the messages.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 /// How many vertices one [`Message::FetchVertices`] may ask for, and its answer may hold.
 pub const FETCH_VERTICES_MAX: usize = 64;
 /// Whoever serves stops adding vertices to an answer once it holds this many bytes of them.
@@ -47,7 +47,7 @@ const RANGE: u8 = 7;
 const RECALL: u8 = 8;
 const RECALLED: u8 = 9;
 
-/// One message between two validators.
+/// One message between two validators, or from a validator to a follower and back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// The first message of a connection.
@@ -90,9 +90,18 @@ pub struct Hello {
     /// The committee in force.
     pub epoch: Epoch,
     /// Who speaks. The transport has to prove it.
-    pub author: Author,
+    pub speaker: Speaker,
     /// What this connection carries.
     pub class: Class,
+}
+
+/// Who speaks on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The validator at this place of the committee.
+    Validator(Author),
+    /// A node that follows: it asks, and makes nothing that anybody would take from it.
+    Follower,
 }
 
 /// How far a validator is.
@@ -245,7 +254,7 @@ impl Encode for Hello {
     fn encode(&self, writer: &mut Writer) {
         self.chain.encode(writer);
         self.epoch.encode(writer);
-        self.author.encode(writer);
+        self.speaker.encode(writer);
         writer.u8(match self.class {
             Class::Control => 0,
             Class::Bulk => 1,
@@ -258,12 +267,34 @@ impl Decode for Hello {
         Ok(Self {
             chain: Digest::decode(reader)?,
             epoch: Epoch::decode(reader)?,
-            author: Author::decode(reader)?,
+            speaker: Speaker::decode(reader)?,
             class: match reader.u8()? {
                 0 => Class::Control,
                 1 => Class::Bulk,
                 tag => return Err(DecodeError::UnknownTag { what: "class", tag }),
             },
+        })
+    }
+}
+
+impl Encode for Speaker {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Validator(author) => {
+                writer.u8(0);
+                author.encode(writer);
+            }
+            Self::Follower => writer.u8(1),
+        }
+    }
+}
+
+impl Decode for Speaker {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            0 => Self::Validator(Author::decode(reader)?),
+            1 => Self::Follower,
+            tag => return Err(DecodeError::UnknownTag { what: "speaker", tag }),
         })
     }
 }

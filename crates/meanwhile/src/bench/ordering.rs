@@ -299,9 +299,11 @@ fn prepare(plan: &LoadPlan, dir: &Path) -> Result<Vec<Checked>, Failure> {
         let config = Config {
             genesis: dir.join("genesis.json"),
             data_dir: dir.join(format!("data-{index}")),
-            validator: ValidatorConfig { author: index, secrets_dir: keys },
+            validator: Some(ValidatorConfig { author: index, secrets_dir: keys }),
+            follower: None,
             network: NetworkConfig {
-                listen: addresses[usize::from(index)],
+                listen: Some(addresses[usize::from(index)]),
+                followers: None,
                 peers: others.map(|(address, at)| (at.to_string(), address.to_string())).collect(),
             },
             http: None,

@@ -72,16 +72,20 @@ impl Arguments {
             Some(Command::ExampleConfig) => output::line(Config::example().trim_end()),
             Some(Command::Check(Check { config })) => {
                 let checked = Config::load(&config)?.check()?;
+                let who = checked.identity.author().map_or_else(
+                    || "a follower".to_owned(),
+                    |author| format!("validator {author}"),
+                );
                 output::line(&format!(
-                    "{} is well formed: validator {} of network {}",
+                    "{} is well formed: {who} of network {}",
                     config.display(),
-                    checked.identity.author,
                     checked.genesis.chain()
                 ))
             }
             None => {
-                let config = self.config.unwrap_or_default();
-                let checked = Config::load(&config)?.check()?;
+                let config = Config::load(&self.config.unwrap_or_default())?;
+                config.prepare()?;
+                let checked = config.check()?;
                 log_to_stderr();
                 block_on(run(checked, self.parent_pipe))
             }

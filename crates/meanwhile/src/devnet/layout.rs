@@ -19,7 +19,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use node::Config;
+use node::config::Admit;
 use node::config::DevelopmentConfig;
+use node::config::FOLLOWERS_DEFAULT;
+use node::config::FollowersConfig;
 use node::config::HttpConfig;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
@@ -211,9 +214,15 @@ impl Folder {
             let config = Config {
                 genesis: PathBuf::from("../genesis.json"),
                 data_dir: PathBuf::from("data"),
-                validator: ValidatorConfig { author, secrets_dir: PathBuf::from(KEYS_DIR) },
+                validator: Some(ValidatorConfig { author, secrets_dir: PathBuf::from(KEYS_DIR) }),
+                follower: None,
                 network: NetworkConfig {
-                    listen: own.mesh,
+                    listen: Some(own.mesh),
+                    followers: Some(FollowersConfig {
+                        admit: Admit::Any,
+                        keys: Vec::new(),
+                        count_max: FOLLOWERS_DEFAULT,
+                    }),
                     peers: others
                         .map(|(other, index)| (index.to_string(), other.mesh.to_string()))
                         .collect(),
@@ -349,7 +358,7 @@ mod tests {
         folder.write_configs(&ports::plan(3_000, 4).unwrap()).unwrap();
         for index in 0..4 {
             let checked = Config::load(&folder.config_path(index)).unwrap().check().unwrap();
-            assert_eq!(checked.identity.author.value(), index);
+            assert_eq!(checked.identity.author().map(|author| author.value()), Some(index));
             assert!(checked.faucet_key.is_some());
         }
     }

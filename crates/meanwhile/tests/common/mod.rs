@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 pub(crate) mod payer;
+pub(crate) mod single;
 pub(crate) mod stores;
 
 use std::fs;

@@ -15,12 +15,17 @@ use ledger::mempool::Standardness;
 use types::Author;
 use types::Committee;
 use types::Genesis;
+use types::SecretKey;
 use types::Span;
 
+use crate::config::Admission;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::DevelopmentConfig;
+use crate::config::FollowerConfig;
+use crate::config::Forwarding;
 use crate::config::LimitsConfig;
+use crate::config::ValidatorConfig;
 use crate::keys;
 use crate::keys::Keys;
 
@@ -32,6 +37,8 @@ const PENDING_HANDSHAKES_MOST: u32 = 10_000;
 const TIMEOUT_MS_MOST: u64 = 600_000;
 const INTERVAL_MS_MOST: u64 = 3_600_000;
 const LINK_DELAY_MS_MOST: u64 = 60_000;
+/// A year: more than any clock is wrong by accident.
+const CLOCK_OFFSET_MS_MOST: i64 = 366 * 24 * 3_600_000;
 
 /// A configuration that has passed its check.
 #[derive(Clone, Debug)]
@@ -44,10 +51,12 @@ pub struct Checked {
     pub data_dir: PathBuf,
     /// Who the node is.
     pub identity: Identity,
-    /// Where other validators connect to.
-    pub listen: SocketAddr,
-    /// Where the others listen: every other validator has an entry.
+    /// Where others connect to; none for a follower.
+    pub listen: Option<SocketAddr>,
+    /// Where the others listen: at a validator every other one has an entry.
     pub peers: BTreeMap<Author, String>,
+    /// Whom this validator lets follow.
+    pub followers: Admission,
     /// Where HTTP is served, if at all.
     pub http: Option<SocketAddr>,
     /// The least time between two own vertices.
@@ -62,15 +71,61 @@ pub struct Checked {
     pub pool: MempoolLimits,
     /// How links are made worse on purpose.
     pub link: LinkFaults,
+    /// How far the clock is set off on purpose, in milliseconds.
+    pub clock_offset_ms: i64,
 }
 
 /// Who a node is, and its secrets.
 #[derive(Clone, Debug)]
-pub struct Identity {
-    /// Its place in the committee.
-    pub author: Author,
-    /// Its secrets.
-    pub keys: Keys,
+pub enum Identity {
+    /// It makes vertices.
+    Validator {
+        /// Its place in the committee.
+        author: Author,
+        /// Its secrets.
+        keys: Box<Keys>,
+    },
+    /// It follows.
+    Follower {
+        /// Identifies it on the network.
+        transport: SecretKey,
+        /// Where it hands submitted transactions on to.
+        forwarding: Forwarding,
+    },
+}
+
+impl Identity {
+    /// Which validator this is; none for a follower.
+    pub const fn author(&self) -> Option<Author> {
+        match self {
+            Self::Validator { author, .. } => Some(*author),
+            Self::Follower { .. } => None,
+        }
+    }
+
+    /// The secrets of a validator.
+    pub fn keys(&self) -> Option<&Keys> {
+        match self {
+            Self::Validator { keys, .. } => Some(keys),
+            Self::Follower { .. } => None,
+        }
+    }
+
+    /// Where submissions are handed on to: nowhere at a validator, which proposes them itself.
+    pub(crate) fn into_forwarding(self) -> Forwarding {
+        match self {
+            Self::Validator { .. } => Forwarding::default(),
+            Self::Follower { forwarding, .. } => forwarding,
+        }
+    }
+
+    /// What identifies the node on the network.
+    pub fn transport(&self) -> &SecretKey {
+        match self {
+            Self::Validator { keys, .. } => &keys.transport,
+            Self::Follower { transport, .. } => transport,
+        }
+    }
 }
 
 /// What others may use up, in plain units.
@@ -108,15 +163,19 @@ impl Config {
         let committee = genesis
             .check()
             .map_err(|reason| ConfigError::Genesis { file: self.genesis.clone(), reason })?;
-        let author = self.author(&committee)?;
-        let keys = Keys::load(&self.validator.secrets_dir, author, &committee)?;
-        let peers = self.peers(author, &committee)?;
+        let identity = self.identity(&committee)?;
+        let own = identity.author();
+        let peers = self.peers(own, &committee)?;
+        let listen = self.listen(own)?;
+        let followers = Admission::check(self.network.followers.as_ref(), own.is_some())?;
         let pacing = self.pacing;
         let least = pacing.min_round_interval_ms;
         within("pacing.min_round_interval_ms", least, 0, INTERVAL_MS_MOST)?;
         let idle = pacing.idle_interval_ms;
         within("pacing.idle_interval_ms", idle, least.max(1), INTERVAL_MS_MOST)?;
         let limits = self.limits.check()?;
+        let clock_offset_ms =
+            self.development.as_ref().map_or(0, |development| development.clock_offset_ms);
         let (faucet_key, link) = match &self.development {
             None => (None, LinkFaults::default()),
             Some(development) => development.check(genesis.development)?,
@@ -129,9 +188,10 @@ impl Config {
             genesis: Arc::new(genesis),
             committee: Arc::new(committee),
             data_dir: self.data_dir.clone(),
-            identity: Identity { author, keys },
-            listen: self.network.listen,
+            identity,
+            listen,
             peers,
+            followers,
             http: self.http.as_ref().map(|http| http.bind),
             min_round_interval: Span::from_millis(least),
             idle_interval: Span::from_millis(idle),
@@ -139,11 +199,54 @@ impl Config {
             faucet_key,
             pool,
             link,
+            clock_offset_ms,
         })
     }
 
-    fn author(&self, committee: &Committee) -> Result<Author, ConfigError> {
-        let author = Author::new(self.validator.author);
+    /// Who the node is: a validator or a follower, never both and never neither.
+    fn identity(&self, committee: &Committee) -> Result<Identity, ConfigError> {
+        match (&self.validator, &self.follower) {
+            (Some(validator), None) => {
+                let author = Self::author(validator, committee)?;
+                let keys = Box::new(Keys::load(&validator.secrets_dir, author, committee)?);
+                Ok(Identity::Validator { author, keys })
+            }
+            (None, Some(FollowerConfig { secrets_dir, submit_to })) => {
+                let forwarding = Forwarding::check(submit_to)?;
+                let transport = keys::load_transport(secrets_dir)?;
+                Ok(Identity::Follower { transport, forwarding })
+            }
+            (Some(_), Some(_)) => Err(value(
+                "follower",
+                "there is a section [validator], too",
+                "a node is one of the two: remove the other section",
+            )),
+            (None, None) => Err(value(
+                "validator",
+                "missing, and so is [follower]",
+                "say which validator this is, or make it a follower",
+            )),
+        }
+    }
+
+    fn listen(&self, own: Option<Author>) -> Result<Option<SocketAddr>, ConfigError> {
+        match (own, self.network.listen) {
+            (Some(_), None) => Err(value(
+                "network.listen",
+                "missing",
+                "a validator needs an address where the others reach it",
+            )),
+            (None, Some(_)) => Err(value(
+                "network.listen",
+                "nobody connects to a follower",
+                "remove the key: a follower connects to validators by itself",
+            )),
+            (_, listen) => Ok(listen),
+        }
+    }
+
+    fn author(validator: &ValidatorConfig, committee: &Committee) -> Result<Author, ConfigError> {
+        let author = Author::new(validator.author);
         if committee.validator(author).is_none() {
             return Err(value(
                 "validator.author",
@@ -156,7 +259,7 @@ impl Config {
 
     fn peers(
         &self,
-        own: Author,
+        own: Option<Author>,
         committee: &Committee,
     ) -> Result<BTreeMap<Author, String>, ConfigError> {
         let mut peers = BTreeMap::new();
@@ -179,10 +282,20 @@ impl Config {
                     "write for instance \"10.0.0.7:7000\"",
                 ));
             }
-            if author != own {
+            if Some(author) != own {
                 peers.insert(author, address.clone());
             }
         }
+        let Some(own) = own else {
+            if peers.is_empty() {
+                return Err(value(
+                    "network.peers",
+                    "empty",
+                    "a follower needs the address of one validator at least, better of f + 1",
+                ));
+            }
+            return Ok(peers);
+        };
         let missing =
             committee.authors().find(|author| *author != own && !peers.contains_key(author));
         match missing {
@@ -230,6 +343,8 @@ impl DevelopmentConfig {
         }
         within("development.link_delay_ms", self.link_delay_ms, 0, LINK_DELAY_MS_MOST)?;
         within("development.link_loss_percent", self.link_loss_percent, 0, 100)?;
+        let (offset, most) = (self.clock_offset_ms, CLOCK_OFFSET_MS_MOST);
+        within("development.clock_offset_ms", offset, -most, most)?;
         let faucet_key = self.faucet_key_file.as_deref().map(keys::read_wif).transpose()?;
         let link = LinkFaults {
             delay: Duration::from_millis(self.link_delay_ms),
@@ -262,7 +377,7 @@ fn mib(key: &str, actual: u32) -> Result<usize, ConfigError> {
     Ok(usize::try_from(actual).unwrap_or(usize::MAX).saturating_mul(MIB))
 }
 
-fn within<T: PartialOrd + Display + Copy>(
+pub(super) fn within<T: PartialOrd + Display + Copy>(
     key: &str,
     actual: T,
     least: T,
@@ -278,7 +393,7 @@ fn within<T: PartialOrd + Display + Copy>(
     ))
 }
 
-fn value(key: &str, reason: impl Display, remedy: &str) -> ConfigError {
+pub(super) fn value(key: &str, reason: impl Display, remedy: &str) -> ConfigError {
     ConfigError::Value {
         key: key.to_owned(),
         reason: reason.to_string(),

@@ -80,6 +80,14 @@ pub enum ConfigError {
         /// What is wrong; never the content.
         reason: &'static str,
     },
+    /// A new secret can not be written.
+    #[error("{}: the key can not be made: {reason}; check the folder and its permissions", file.display())]
+    SecretUnwritable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A secret belongs to somebody else.
     #[error(
         "{}: this secret is not the one of validator {author}: its public key differs from \

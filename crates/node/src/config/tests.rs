@@ -43,7 +43,7 @@ pub(crate) fn write_secret(path: &Path, text: &str) {
 fn the_example_is_a_configuration_that_passes_its_check() {
     let (folder, config) = written(&TestNetwork::new(4), |_| {});
     let checked = config.check().unwrap();
-    assert_eq!(checked.identity.author.value(), 0);
+    assert_eq!(checked.identity.author().unwrap().value(), 0);
     assert_eq!(checked.peers.len(), 3);
     assert_eq!(checked.data_dir, folder.path().join("data"));
     assert_eq!(checked.min_round_interval, types::Span::from_millis(10));
@@ -96,7 +96,10 @@ type Row = (fn(&mut Config), &'static [&'static str]);
 #[test]
 fn every_nonsense_is_refused_with_key_reason_and_remedy() {
     let rows: [Row; 9] = [
-        (|config| config.validator.author = 4, &["validator.author", "4 validators", "counted"]),
+        (
+            |config| config.validator.as_mut().unwrap().author = 4,
+            &["validator.author", "4 validators", "counted"],
+        ),
         (
             |config| {
                 config.network.peers.remove("2");
@@ -146,4 +149,65 @@ fn only_a_development_network_may_have_a_development_section() {
     config.development = Some(DevelopmentConfig::default());
     let error = config.check().unwrap_err().to_string();
     assert!(error.contains("no development network"), "{error}");
+}
+
+/// The same node as a follower, with its key made.
+fn following(config: &Config) -> Config {
+    let mut config = config.clone();
+    let secrets_dir = config.validator.take().unwrap().secrets_dir.join("follower");
+    config.follower = Some(FollowerConfig { secrets_dir, submit_to: Vec::new() });
+    config.network.listen = None;
+    config.network.peers.retain(|author, _| author == "2");
+    config
+}
+
+#[test]
+fn a_follower_needs_a_key_of_its_own_and_one_peer() {
+    let (_folder, config) = written(&TestNetwork::new(4), |_| {});
+    let mut config = following(&config);
+    let error = config.check().unwrap_err().to_string();
+    assert!(error.contains("transport.key"), "{error}");
+    assert_eq!(config.prepare(), Ok(true));
+    assert_eq!(config.prepare(), Ok(false));
+    let checked = config.check().unwrap();
+    assert_eq!(checked.identity.author(), None);
+    assert_eq!(checked.listen, None);
+    assert_eq!(checked.peers.len(), 1);
+    let again = config.check().unwrap();
+    let key = |checked: &Checked| checked.identity.transport().public().to_bytes();
+    assert_eq!(key(&again), key(&checked), "the key stays");
+    config.follower.as_mut().unwrap().submit_to = vec!["ftp://nowhere".to_owned()];
+    let error = config.check().unwrap_err().to_string();
+    assert!(error.contains("follower.submit_to"), "{error}");
+}
+
+#[test]
+fn a_node_is_a_validator_or_a_follower_and_followers_are_let_in_by_validators_only() {
+    let (_folder, config) = written(&TestNetwork::new(4), |_| {});
+    let follower = following(&config);
+    follower.prepare().unwrap();
+    let any = FollowersConfig { admit: Admit::Any, keys: Vec::new(), count_max: 16 };
+    let listed = FollowersConfig { admit: Admit::Listed, ..any.clone() };
+    let none = FollowersConfig { count_max: 0, ..any.clone() };
+    let with = |followers: FollowersConfig, config: &Config| {
+        let mut config = config.clone();
+        config.network.followers = Some(followers);
+        config
+    };
+    let rows = [
+        (Config { follower: follower.follower.clone(), ..config.clone() }, "follower"),
+        (Config { validator: None, ..config.clone() }, "validator"),
+        (with(any.clone(), &follower), "network.followers"),
+        (with(listed, &config), "network.followers.keys"),
+        (with(none, &config), "network.followers.count_max"),
+    ];
+    for (config, key) in rows {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{key}: ")), "{error}");
+    }
+    let mut listens = follower;
+    listens.network.listen = config.network.listen;
+    assert!(listens.check().unwrap_err().to_string().starts_with("network.listen"));
+    let checked = with(any, &config).check().unwrap();
+    assert_eq!(checked.followers, Admission::Any { count_max: 16 });
 }

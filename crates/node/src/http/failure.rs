@@ -176,7 +176,9 @@ impl From<SubmitError> for Failure {
                 reason: rejection.reason,
                 hint: Some("the transaction was not taken; the reason is in Bitcoin Core's words"),
             },
-            SubmitError::Busy | SubmitError::Stopping => Self::unavailable(error.to_string()),
+            SubmitError::Busy | SubmitError::Stopping | SubmitError::NoValidator => {
+                Self::unavailable(error.to_string())
+            }
             SubmitError::Follower => Self {
                 code: ErrorCode::Unavailable,
                 reason: error.to_string(),

@@ -95,7 +95,7 @@ impl Served {
             change(genesis);
         });
         let (folder, mut config) = written(&network, |_| {});
-        config.network.listen = "127.0.0.1:0".parse().unwrap();
+        config.network.listen = Some("127.0.0.1:0".parse().unwrap());
         config.network.peers.clear();
         config.http = None;
         if network.genesis.development {

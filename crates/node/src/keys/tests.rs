@@ -10,7 +10,7 @@ use crate::config::tests::written;
 fn the_secrets_of_a_validator_are_read_back() {
     let network = TestNetwork::new(4);
     let (_folder, config) = written(&network, |_| {});
-    let dir = &config.validator.secrets_dir;
+    let dir = &config.validator.as_ref().unwrap().secrets_dir;
     let keys = Keys::load(dir, Author::new(0), &network.committee).unwrap();
     assert_eq!(keys.vertex.public(), network.secrets[0].vertex.public());
     assert_eq!(keys.coin.public(), network.secrets[0].coin.public());
@@ -22,7 +22,7 @@ fn a_secret_that_others_may_read_is_refused_with_the_command_that_helps() {
     let network = TestNetwork::new(4);
     let (_folder, config) = written(&network, |_| {});
     for mode in [0o440, 0o404, 0o660, 0o401] {
-        let file = config.validator.secrets_dir.join(COIN_FILE);
+        let file = config.validator.as_ref().unwrap().secrets_dir.join(COIN_FILE);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("chmod 0400"), "{error}");
@@ -34,7 +34,7 @@ fn a_secret_that_others_may_read_is_refused_with_the_command_that_helps() {
 fn the_secret_of_another_validator_is_refused() {
     let network = TestNetwork::new(4);
     let (_folder, mut config) = written(&network, |_| {});
-    config.validator.author = 1;
+    config.validator.as_mut().unwrap().author = 1;
     config.network.peers.insert("0".to_owned(), "127.0.0.1:7000".to_owned());
     let error = config.check().unwrap_err().to_string();
     assert!(error.contains("not the one of validator 1"), "{error}");
@@ -45,7 +45,7 @@ fn the_secret_of_another_validator_is_refused() {
 fn a_spoilt_secret_is_refused_and_never_shown() {
     let network = TestNetwork::new(4);
     let (_folder, config) = written(&network, |_| {});
-    let file = config.validator.secrets_dir.join(VERTEX_FILE);
+    let file = config.validator.as_ref().unwrap().secrets_dir.join(VERTEX_FILE);
     let spoilt = ["", "abcd", &"zz".repeat(32), &"ab".repeat(33), &"ab".repeat(100)];
     for text in spoilt {
         std::fs::remove_file(&file).unwrap();

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replica::wire::Class;
+use replica::wire::Hello;
 use replica::wire::Message;
+use replica::wire::Speaker;
 use replica::wire::WIRE_VERSION;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
@@ -26,14 +28,18 @@ use types::Author;
 use types::Committee;
 use types::Encode as _;
 
+use crate::config::Admission;
 use crate::mesh::MeshConfig;
 use crate::mesh::MeshError;
 use crate::mesh::dials;
+use crate::mesh::followers::Followers;
+use crate::mesh::followers::Seat;
 use crate::mesh::frame;
 use crate::mesh::frame::FrameError;
 use crate::mesh::hello::Answer;
 use crate::mesh::hello::HELLO_BYTES_MAX;
 use crate::mesh::hello::Refusal;
+use crate::mesh::limited::LogLimit;
 use crate::mesh::link::Stream;
 use crate::mesh::tls;
 use crate::metrics::Metrics;
@@ -56,10 +62,19 @@ pub(super) struct Acceptor {
 struct Door {
     tls: TlsAcceptor,
     committee: Arc<Committee>,
-    own: Author,
+    own: Option<Author>,
     deadline: Duration,
     gates: Gates,
+    followers: Arc<Followers>,
+    seats: mpsc::Sender<(Seat, Stream)>,
+    strangers: LogLimit,
     metrics: Arc<Metrics>,
+}
+
+/// Where a connection that is let in goes.
+enum Place<'a> {
+    Link(mpsc::Permit<'a, Stream>),
+    Seat(Seat, mpsc::Permit<'a, (Seat, Stream)>),
 }
 
 /// Why a connection did not get in.
@@ -81,19 +96,31 @@ impl Acceptor {
     pub(super) fn new(
         config: &MeshConfig,
         gates: Gates,
+        (followers, seats): (Arc<Followers>, mpsc::Sender<(Seat, Stream)>),
         metrics: Arc<Metrics>,
     ) -> Result<Self, MeshError> {
         let members = config.committee.authors().zip(config.committee.validators());
-        let others = members.filter(|(author, _)| *author != config.own);
-        let keys = others.map(|(_, member)| &member.transport_key);
+        let others = members.filter(|(author, _)| Some(*author) != config.own);
+        let mut keys: Vec<_> = others.map(|(_, member)| member.transport_key.to_bytes()).collect();
+        let allowed = match &config.followers {
+            Admission::Nobody => tls::Allowed::Keys(keys),
+            Admission::Listed { keys: listed, .. } => {
+                keys.extend(listed);
+                tls::Allowed::Keys(keys)
+            }
+            Admission::Any { .. } => tls::Allowed::Any,
+        };
         let pending_max = config.limits.pending_handshakes;
         Ok(Self {
             door: Arc::new(Door {
-                tls: TlsAcceptor::from(tls::server_config(&config.key, keys)?),
+                tls: TlsAcceptor::from(tls::server_config(&config.key, allowed)?),
                 committee: Arc::clone(&config.committee),
                 own: config.own,
                 deadline: config.limits.handshake_timeout,
                 gates,
+                followers,
+                seats,
+                strangers: LogLimit::default(),
                 metrics: Arc::clone(&metrics),
             }),
             pending_max,
@@ -170,8 +197,16 @@ impl Door {
         };
         self.metrics.connection_refused(error.reason());
         match error {
+            // Anybody can cause these, so they are told now and then only.
             AcceptError::Refused(_) => {
-                tracing::warn!(%address, %error, "connection refused");
+                if let Some(more) = self.strangers.allow() {
+                    tracing::warn!(%address, %error, more, "connection refused");
+                }
+            }
+            AcceptError::Tls(_) => {
+                if let Some(more) = self.strangers.allow() {
+                    tracing::info!(%address, %error, more, "connection refused");
+                }
             }
             _ => tracing::debug!(%address, %error, "connection refused"),
         }
@@ -183,11 +218,8 @@ impl Door {
         let length = frame::read_length(&mut stream, HELLO_BYTES_MAX).await?;
         let hello = frame::read_body(&mut stream, length).await?;
         let proven = tls::proven_key(stream.get_ref().1.peer_certificates());
-        let place = self.judge(&hello, proven).and_then(|place| {
-            let gate = self.gates.get(&place).ok_or(Refusal::Direction)?;
-            // A place in the gate is held before the peer is welcomed.
-            gate.try_reserve().map_err(|_| Refusal::Busy)
-        });
+        // A place is held before the peer is welcomed.
+        let place = self.place(&hello, proven);
         let answer = match &place {
             Ok(_) => Answer::Welcome,
             Err(refusal) => Answer::Refused(*refusal),
@@ -195,15 +227,19 @@ impl Door {
         frame::write_frame(&mut stream, &answer.to_bytes()).await?;
         frame::flush(&mut stream).await?;
         match place {
-            Ok(permit) => {
+            Ok(Place::Link(permit)) => {
                 permit.send(stream.into());
+                Ok(())
+            }
+            Ok(Place::Seat(seat, permit)) => {
+                permit.send((seat, stream.into()));
                 Ok(())
             }
             Err(refusal) => Err(AcceptError::Refused(refusal)),
         }
     }
 
-    fn judge(&self, hello: &Bytes, proven: Option<[u8; 32]>) -> Result<(Author, Class), Refusal> {
+    fn place(&self, hello: &Bytes, proven: Option<[u8; 32]>) -> Result<Place<'_>, Refusal> {
         let Ok(Message::Hello(hello)) = Message::decode(hello) else {
             return Err(Refusal::Version { spoken: WIRE_VERSION });
         };
@@ -213,14 +249,30 @@ impl Door {
         if hello.epoch != self.committee.epoch() {
             return Err(Refusal::Epoch { here: self.committee.epoch() });
         }
+        // TLS lets nobody in who has proven no key.
+        let proven = proven.ok_or(Refusal::NotAdmitted)?;
+        match hello.speaker {
+            Speaker::Validator(_) => {
+                let place = self.validator(&hello, proven)?;
+                let gate = self.gates.get(&place).ok_or(Refusal::Direction)?;
+                gate.try_reserve().map(Place::Link).map_err(|_| Refusal::Busy)
+            }
+            Speaker::Follower => {
+                let seat = self.followers.seat(proven, hello.class)?;
+                let permit = self.seats.try_reserve().map_err(|_| Refusal::Busy)?;
+                Ok(Place::Seat(seat, permit))
+            }
+        }
+    }
+
+    fn validator(&self, hello: &Hello, proven: [u8; 32]) -> Result<(Author, Class), Refusal> {
         let mut members = self.committee.authors().zip(self.committee.validators());
-        let proven = members.find(|(_, member)| Some(member.transport_key.to_bytes()) == proven);
-        // TLS let nobody in but members, so the search can not come back empty.
-        let (proven, _) = proven.ok_or(Refusal::Direction)?;
-        if proven != hello.author {
+        let proven = members.find(|(_, member)| member.transport_key.to_bytes() == proven);
+        let (proven, _) = proven.ok_or(Refusal::NotAdmitted)?;
+        if hello.speaker != Speaker::Validator(proven) {
             return Err(Refusal::Author { proven });
         }
-        if !dials(proven, self.own) {
+        if !dials(Some(proven), self.own) {
             return Err(Refusal::Direction);
         }
         Ok((proven, hello.class))

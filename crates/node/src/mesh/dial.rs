@@ -25,6 +25,7 @@ use crate::mesh::frame::FrameError;
 use crate::mesh::hello::Answer;
 use crate::mesh::hello::HELLO_BYTES_MAX;
 use crate::mesh::hello::Refusal;
+use crate::mesh::limited::LogLimit;
 use crate::mesh::link::Stream;
 use crate::mesh::tls;
 
@@ -43,6 +44,9 @@ pub(super) struct Dialer {
     tls: Arc<ClientConfig>,
     deadline: Duration,
     pause: Duration,
+    /// The public key of this node, for whoever has to list it.
+    key: String,
+    refusals: LogLimit,
 }
 
 /// Why an attempt failed.
@@ -58,6 +62,11 @@ enum DialError {
     Answer(#[from] DecodeError),
     #[error("refused: {0}")]
     Refused(Refusal),
+    #[error(
+        "the key of this node is not known there ({0}): a validator must be in the genesis, a \
+         follower must be listed there under network.followers"
+    )]
+    Unknown(io::Error),
 }
 
 impl Dialer {
@@ -77,6 +86,8 @@ impl Dialer {
             tls: tls::client_config(&config.key, &member.transport_key)?,
             deadline: config.limits.handshake_timeout,
             pause: PAUSE_LEAST,
+            key: hex::encode(config.key.public().to_bytes()),
+            refusals: LogLimit::default(),
         })
     }
 
@@ -88,11 +99,13 @@ impl Dialer {
                     self.pause = PAUSE_LEAST;
                     return stream;
                 }
-                Err(error @ DialError::Refused(_)) => {
-                    tracing::warn!(
-                        peer = %self.peer, class = ?self.class, address = self.address, %error,
-                        "peer refused the connection"
-                    );
+                Err(error @ (DialError::Refused(_) | DialError::Unknown(_))) => {
+                    if let Some(more) = self.refusals.allow() {
+                        tracing::warn!(
+                            peer = %self.peer, class = ?self.class, address = self.address,
+                            key = self.key, %error, more, "peer refused the connection"
+                        );
+                    }
                 }
                 Err(error) => {
                     tracing::debug!(
@@ -108,6 +121,12 @@ impl Dialer {
 
     async fn attempt(&self) -> Result<Stream, DialError> {
         match timeout(self.deadline, self.handshake()).await {
+            // A client's key is judged after the client has finished: the alert comes as a read.
+            Ok(Err(DialError::Io(error) | DialError::Frame(FrameError::Io(error))))
+                if is_alert(&error) =>
+            {
+                Err(DialError::Unknown(error))
+            }
             Ok(result) => result,
             Err(_) => Err(DialError::Deadline(self.deadline)),
         }
@@ -127,6 +146,12 @@ impl Dialer {
             Answer::Refused(refusal) => Err(DialError::Refused(refusal)),
         }
     }
+}
+
+/// Whether the other side ended the connection with a TLS alert.
+fn is_alert(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Between a half and the whole of `pause`.

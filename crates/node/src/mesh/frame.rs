@@ -38,6 +38,9 @@ pub(super) enum FrameError {
         /// What the peer announced.
         actual: u32,
     },
+    /// Something in a frame was invalid.
+    #[error("the peer sent something invalid")]
+    Invalid,
     /// This node is stopping.
     #[error("the node is stopping")]
     Stopping,

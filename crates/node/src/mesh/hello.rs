@@ -55,6 +55,10 @@ pub(super) enum Refusal {
     Direction,
     /// A newer connection is on its way in already.
     Busy,
+    /// The key is not one that may follow here.
+    NotAdmitted,
+    /// As many follow here as may.
+    Full,
 }
 
 impl Encode for Answer {
@@ -79,6 +83,8 @@ impl Encode for Answer {
             }
             Self::Refused(Refusal::Direction) => writer.u8(4),
             Self::Refused(Refusal::Busy) => writer.u8(5),
+            Self::Refused(Refusal::NotAdmitted) => writer.u8(7),
+            Self::Refused(Refusal::Full) => writer.u8(8),
         }
     }
 }
@@ -93,6 +99,8 @@ impl Decode for Answer {
             4 => Self::Refused(Refusal::Direction),
             5 => Self::Refused(Refusal::Busy),
             6 => Self::Refused(Refusal::Epoch { here: Epoch::decode(reader)? }),
+            7 => Self::Refused(Refusal::NotAdmitted),
+            8 => Self::Refused(Refusal::Full),
             tag => return Err(DecodeError::UnknownTag { what: "answer", tag }),
         })
     }
@@ -116,6 +124,11 @@ impl fmt::Display for Refusal {
             }
             Self::Direction => formatter.write_str("the lower of two validators dials"),
             Self::Busy => formatter.write_str("a newer connection is on its way in"),
+            Self::NotAdmitted => formatter.write_str(
+                "this node's key is not among those that may follow there: its operator lists it \
+                 under network.followers",
+            ),
+            Self::Full => formatter.write_str("as many follow there as may: try another validator"),
         }
     }
 }
@@ -136,6 +149,8 @@ mod tests {
             Answer::Refused(Refusal::Author { proven: Author::new(2) }),
             Answer::Refused(Refusal::Direction),
             Answer::Refused(Refusal::Busy),
+            Answer::Refused(Refusal::NotAdmitted),
+            Answer::Refused(Refusal::Full),
         ];
         for answer in answers {
             let bytes = answer.to_bytes();

@@ -15,24 +15,38 @@ use tokio::sync::Notify;
 use tokio::time::Duration;
 use tokio::time::Instant;
 
-use crate::mesh::MeshConfig;
+use crate::config::LinkFaults;
 use crate::metrics::DropReason;
 use crate::metrics::Metrics;
 
 /// What a queued frame takes beside its bytes, so that empty frames are not free.
 const FRAME_OVERHEAD: usize = 64;
 
+/// What bounds a queue and makes it worse on purpose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How many bytes may wait.
+    pub(crate) bytes_max: usize,
+    /// What a frame that found no room is counted as.
+    pub(crate) full: DropReason,
+    /// Faults that are added.
+    pub(crate) faults: LinkFaults,
+}
+
 /// Frames for one connection.
 #[derive(Debug)]
 pub(crate) struct SendQueue {
     class: Class,
     bytes_max: usize,
+    full: DropReason,
     delay: Duration,
     loss_percent: u8,
     // A mutex and no task of its own: the pushing threads must not wait, and every critical
     // section is a few pointer moves long. It is never held across an await.
     state: Mutex<State>,
     wake: Notify,
+    /// Something was taken out.
+    taken: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -51,16 +65,18 @@ struct Queued {
 }
 
 impl SendQueue {
-    pub(crate) fn new(class: Class, config: &MeshConfig, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(class: Class, bounds: Bounds, metrics: Arc<Metrics>) -> Self {
         // Only deliberate loss draws from it, so a fixed start does when the system gives nothing.
         let random = getrandom::u64().unwrap_or(1) | 1;
         Self {
             class,
-            bytes_max: config.limits.peer_send_queue_bytes,
-            delay: config.faults.delay,
-            loss_percent: config.faults.loss_percent,
+            bytes_max: bounds.bytes_max,
+            full: bounds.full,
+            delay: bounds.faults.delay,
+            loss_percent: bounds.faults.loss_percent,
             state: Mutex::new(State { random, ..State::default() }),
             wake: Notify::new(),
+            taken: Notify::new(),
             metrics,
         }
     }
@@ -79,11 +95,11 @@ impl SendQueue {
         let cost = body.len() + FRAME_OVERHEAD;
         if self.class == Class::Control {
             while state.bytes + cost > self.bytes_max && state.pop().is_some() {
-                self.dropped(DropReason::Full);
+                self.dropped(self.full);
             }
         }
         if state.bytes + cost > self.bytes_max {
-            self.dropped(DropReason::Full);
+            self.dropped(self.full);
             return;
         }
         state.bytes += cost;
@@ -96,7 +112,10 @@ impl SendQueue {
     pub(super) async fn next(&self) -> Bytes {
         loop {
             let due = match self.take_due() {
-                Ok(body) => return body,
+                Ok(body) => {
+                    self.taken.notify_one();
+                    return body;
+                }
                 Err(due) => due,
             };
             match due {
@@ -104,6 +123,19 @@ impl SendQueue {
                 Some(due) => tokio::time::sleep_until(due).await,
             }
         }
+    }
+
+    /// Waits until less than so many bytes wait here, or nothing is taken at all. Cancel safe; for
+    /// one waiter at a time.
+    pub(super) async fn drained(&self, bytes: usize) {
+        while self.holds(bytes) {
+            self.taken.notified().await;
+        }
+    }
+
+    fn holds(&self, bytes: usize) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open && state.bytes >= bytes
     }
 
     /// Whether a frame could be taken now.
@@ -124,6 +156,7 @@ impl SendQueue {
         while state.pop().is_some() {
             self.dropped(DropReason::Disconnected);
         }
+        self.taken.notify_one();
     }
 
     fn take_due(&self) -> Result<Bytes, Option<Instant>> {

@@ -13,6 +13,8 @@ use super::hello::Answer;
 use super::hello::Refusal;
 use super::*;
 
+mod followers;
+
 /// How long an event may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,10 +29,11 @@ struct Started {
 fn config(network: &TestNetwork, own: u16, peers: &[(u16, SocketAddr)]) -> MeshConfig {
     MeshConfig {
         committee: Arc::clone(&network.committee),
-        own: Author::new(own),
+        own: Some(Author::new(own)),
         key: network.secrets[usize::from(own)].transport.clone(),
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
         peers: peers.iter().map(|(peer, at)| (Author::new(*peer), at.to_string())).collect(),
+        followers: Admission::Nobody,
         limits: Limits {
             peer_inflight_bytes: 4 << 20,
             peer_send_queue_bytes: 4 << 20,
@@ -56,14 +59,16 @@ async fn start(config: MeshConfig) -> Started {
         inlets.insert((peer, class), frames);
         inlet
     };
-    let mesh = Mesh::start(config, Arc::clone(&metrics), open, sender, stop.clone()).await.unwrap();
+    let serve: Serve = Arc::new(|_| Some((Class::Bulk, Bytes::from(vec![7; 1 << 20]))));
+    let started = Mesh::start(config, Arc::clone(&metrics), open, sender, serve, stop.clone());
+    let mesh = started.await.unwrap();
     Started { mesh, metrics, inlets, notices, stop }
 }
 
 /// Two meshes of one network, connected.
 async fn pair(network: &TestNetwork) -> (Started, Started) {
     let mut upper = start(config(network, 1, &[(0, nowhere())])).await;
-    let mut lower = start(config(network, 0, &[(1, upper.mesh.address())])).await;
+    let mut lower = start(config(network, 0, &[(1, upper.address())])).await;
     assert_eq!(soon(upper.notices.recv()).await, Some(Notice::Connected(Author::new(0))));
     assert_eq!(soon(lower.notices.recv()).await, Some(Notice::Connected(Author::new(1))));
     (lower, upper)
@@ -74,6 +79,10 @@ async fn soon<T>(event: impl Future<Output = T>) -> T {
 }
 
 impl Started {
+    fn address(&self) -> SocketAddr {
+        self.mesh.address().unwrap()
+    }
+
     async fn frame(&mut self, peer: u16, class: Class) -> Bytes {
         let inlet = self.inlets.get_mut(&(Author::new(peer), class)).unwrap();
         soon(inlet.recv()).await.unwrap().body
@@ -130,7 +139,7 @@ async fn a_peer_that_stops_is_gone_and_one_that_returns_is_connected() {
     let (lower, mut upper) = pair(&network).await;
     lower.stop().await;
     assert_eq!(soon(upper.notices.recv()).await, Some(Notice::Gone(Author::new(0))));
-    let mut again = start(config(&network, 0, &[(1, upper.mesh.address())])).await;
+    let mut again = start(config(&network, 0, &[(1, upper.address())])).await;
     assert_eq!(soon(upper.notices.recv()).await, Some(Notice::Connected(Author::new(0))));
     upper.mesh.sender().send(Author::new(0), Class::Control, Bytes::from_static(b"back"));
     assert_eq!(again.frame(1, Class::Control).await, &b"back"[..]);
@@ -146,13 +155,13 @@ async fn only_the_pinned_keys_get_in() {
     // A key of nobody: the same shape of network under other secrets.
     let mut strangers = TestNetwork::new(4);
     strangers.secrets[0].transport = SecretKey::from_seed(&[99; 32]);
-    let refused = soon(greet(&strangers, 0, 1, upper.mesh.address(), hello)).await;
+    let refused = soon(greet(&strangers, 0, 1, upper.address(), hello)).await;
     assert!(refused.is_err());
     // A dialler that reaches another validator than the one it meant.
-    let refused = soon(greet(&network, 0, 2, upper.mesh.address(), hello)).await;
+    let refused = soon(greet(&network, 0, 2, upper.address(), hello)).await;
     assert!(refused.is_err());
     // A server that has not proven a thing about its clients would have let both in.
-    let (_stream, answer) = soon(greet(&network, 0, 1, upper.mesh.address(), hello)).await.unwrap();
+    let (_stream, answer) = soon(greet(&network, 0, 1, upper.address(), hello)).await.unwrap();
     assert_eq!(answer, Answer::Welcome);
     upper.stop().await;
 }
@@ -170,12 +179,16 @@ async fn a_hello_that_does_not_fit_is_answered_with_the_reason() {
             Hello { epoch: good.epoch.next(), ..good },
             Refusal::Epoch { here: network.committee.epoch() },
         ),
-        (0, Hello { author: Author::new(3), ..good }, Refusal::Author { proven: Author::new(0) }),
+        (
+            0,
+            Hello { speaker: Speaker::Validator(Author::new(3)), ..good },
+            Refusal::Author { proven: Author::new(0) },
+        ),
         // Validator 1 dials validator 2, never the other way round.
-        (2, Hello { author: Author::new(2), ..good }, Refusal::Direction),
+        (2, Hello { speaker: Speaker::Validator(Author::new(2)), ..good }, Refusal::Direction),
     ];
     for (own, hello, refusal) in rows {
-        let (_, answer) = soon(greet(&network, own, 1, upper.mesh.address(), hello)).await.unwrap();
+        let (_, answer) = soon(greet(&network, own, 1, upper.address(), hello)).await.unwrap();
         assert_eq!(answer, Answer::Refused(refusal));
     }
     let text = upper.metrics.encode();
@@ -187,7 +200,7 @@ async fn a_hello_that_does_not_fit_is_answered_with_the_reason() {
 async fn garbage_at_the_door_is_refused_and_counted() {
     let network = TestNetwork::new(4);
     let (mut lower, upper) = pair(&network).await;
-    let mut socket = TcpStream::connect(upper.mesh.address()).await.unwrap();
+    let mut socket = TcpStream::connect(upper.address()).await.unwrap();
     socket.write_all(&[0x5a; 4_096]).await.unwrap();
     let mut answer = Vec::new();
     // An alert may come; then the connection ends.
@@ -209,13 +222,13 @@ async fn a_frame_above_the_limit_cuts_the_link_before_memory_is_reserved() {
     let network = TestNetwork::new(4);
     let upper = start(config(&network, 1, &[(0, nowhere())])).await;
     let hello = config(&network, 0, &[]).hello(Class::Control);
-    let (mut stream, _) = soon(greet(&network, 0, 1, upper.mesh.address(), hello)).await.unwrap();
+    let (mut stream, _) = soon(greet(&network, 0, 1, upper.address(), hello)).await.unwrap();
     stream.write_all(&u32::MAX.to_le_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     let mut rest = Vec::new();
     let _ = soon(stream.read_to_end(&mut rest)).await;
     // The link takes the next connection.
-    let (_stream, answer) = soon(greet(&network, 0, 1, upper.mesh.address(), hello)).await.unwrap();
+    let (_stream, answer) = soon(greet(&network, 0, 1, upper.address(), hello)).await.unwrap();
     assert_eq!(answer, Answer::Welcome);
     upper.stop().await;
 }
@@ -228,9 +241,9 @@ async fn too_many_connections_without_proof_are_closed_at_once() {
     let upper = start(tight).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
-        silent.push(TcpStream::connect(upper.mesh.address()).await.unwrap());
+        silent.push(TcpStream::connect(upper.address()).await.unwrap());
     }
-    let mut one_more = TcpStream::connect(upper.mesh.address()).await.unwrap();
+    let mut one_more = TcpStream::connect(upper.address()).await.unwrap();
     let mut rest = Vec::new();
     let _ = soon(one_more.read_to_end(&mut rest)).await;
     assert!(rest.is_empty());
@@ -271,7 +284,7 @@ async fn a_peer_that_is_not_heard_waits_and_the_queues_keep_their_bounds() {
 async fn loss_on_purpose_takes_control_frames_only() {
     let network = TestNetwork::new(4);
     let mut upper = start(config(&network, 1, &[(0, nowhere())])).await;
-    let mut lossy = config(&network, 0, &[(1, upper.mesh.address())]);
+    let mut lossy = config(&network, 0, &[(1, upper.address())]);
     lossy.faults = LinkFaults { delay: Duration::from_millis(1), loss_percent: 100 };
     let mut lower = start(lossy).await;
     assert_eq!(soon(lower.notices.recv()).await, Some(Notice::Connected(Author::new(1))));

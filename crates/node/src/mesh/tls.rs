@@ -47,7 +47,7 @@ const PKCS8_PREFIX: [u8; 16] = [
 /// What a dialling node uses to reach the one peer whose key is `peer`.
 pub(super) fn client_config(own: &SecretKey, peer: &PublicKey) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned::new([peer], &provider);
+    let verifier = Pinned::new(Allowed::Keys(vec![peer.to_bytes()]), &provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -60,13 +60,19 @@ pub(super) fn client_config(own: &SecretKey, peer: &PublicKey) -> Result<Arc<Cli
     Ok(Arc::new(config))
 }
 
-/// What an accepting node uses; only `peers` get in.
-pub(super) fn server_config<'a>(
-    own: &SecretKey,
-    peers: impl IntoIterator<Item = &'a PublicKey>,
-) -> Result<Arc<ServerConfig>, Error> {
+/// Whom an accepting node lets past the handshake.
+#[derive(Clone, Debug)]
+pub(super) enum Allowed {
+    /// Whoever proves one of these keys.
+    Keys(Vec<[u8; 32]>),
+    /// Whoever proves any ed25519 key: what follows decides by the key.
+    Any,
+}
+
+/// What an accepting node uses.
+pub(super) fn server_config(own: &SecretKey, allowed: Allowed) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned::new(peers, &provider);
+    let verifier = Pinned::new(allowed, &provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
@@ -87,34 +93,43 @@ pub(super) fn proven_key(certificates: Option<&[CertificateDer<'_>]>) -> Option<
     spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()
 }
 
-fn spki(key: &PublicKey) -> Vec<u8> {
-    [SPKI_PREFIX.as_slice(), &key.to_bytes()].concat()
+fn spki(key: &[u8; 32]) -> Vec<u8> {
+    [SPKI_PREFIX.as_slice(), key].concat()
 }
 
 fn identity(own: &SecretKey) -> Result<Arc<CertifiedKey>, Error> {
     let der = Zeroizing::new([PKCS8_PREFIX.as_slice(), own.to_seed().as_slice()].concat());
     let signer = ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(der.as_slice()))?;
-    let public = CertificateDer::from(spki(&own.public()));
+    let public = CertificateDer::from(spki(&own.public().to_bytes()));
     Ok(Arc::new(CertifiedKey::new(vec![public], signer)))
 }
 
-/// Lets in whoever proves one of a few known keys.
+/// Lets in whoever proves one of a few known keys, or any key at all.
 #[derive(Debug)]
 struct Pinned {
-    allowed: BTreeSet<Vec<u8>>,
+    /// None lets any ed25519 key in.
+    allowed: Option<BTreeSet<Vec<u8>>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Pinned {
-    fn new<'a>(keys: impl IntoIterator<Item = &'a PublicKey>, provider: &CryptoProvider) -> Self {
+    fn new(allowed: Allowed, provider: &CryptoProvider) -> Self {
         Self {
-            allowed: keys.into_iter().map(spki).collect(),
+            allowed: match allowed {
+                Allowed::Keys(keys) => Some(keys.iter().map(spki).collect()),
+                Allowed::Any => None,
+            },
             algorithms: provider.signature_verification_algorithms,
         }
     }
 
     fn check(&self, key: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> Result<(), Error> {
-        if more.is_empty() && self.allowed.contains(key.as_ref()) {
+        let key = key.as_ref();
+        let is_allowed = match &self.allowed {
+            Some(allowed) => allowed.contains(key),
+            None => key.len() == SPKI_PREFIX.len() + 32 && key.starts_with(&SPKI_PREFIX),
+        };
+        if more.is_empty() && is_allowed {
             return Ok(());
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))

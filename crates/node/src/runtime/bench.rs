@@ -85,12 +85,13 @@ impl OrderingNode {
         let (status, _) = watch::channel(Arc::new(first_status(&ordering)));
         let stop = Stops::default();
         let Links { inbox, mesh, ingress } = Links::open(&checked, &store, &metrics, &stop).await?;
-        let author = checked.identity.author;
+        let own = checked.identity.author();
+        let author = own.unwrap_or(Author::ZERO);
         let ordering = OrderingThread {
             ordering,
-            keys: checked.identity.keys.clone(),
+            keys: checked.identity.keys().cloned(),
             committee: Arc::clone(&checked.committee),
-            own: author,
+            own,
             store,
             mesh: mesh.sender(),
             inbox: inbox.waiting,
@@ -98,7 +99,7 @@ impl OrderingNode {
             feed,
             status: Arc::new(status),
             metrics,
-            clock: Clock::start(),
+            clock: Clock::start(checked.clock_offset_ms),
             stop: stop.machines.clone(),
         };
         let thread = thread::spawn("ordering", failed, move || ordering.run())?;
@@ -186,7 +187,7 @@ fn open(checked: &Checked) -> Result<(Arc<dyn Store>, Ordering), NodeError> {
     std::fs::create_dir_all(path)
         .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
     let store = DiskStore::open(path, replica::tables())?;
-    let own = Some(checked.identity.author);
+    let own = checked.identity.author();
     let mut config =
         OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
     config.pacing = Pacing {

@@ -11,11 +11,13 @@ use types::TimestampMs;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     start: Instant,
+    offset_ms: i64,
 }
 
 impl Clock {
-    pub(super) fn start() -> Self {
-        Self { start: Instant::now() }
+    /// The wall clock is set off by `offset_ms`, which is zero but for experiments.
+    pub(super) fn start(offset_ms: i64) -> Self {
+        Self { start: Instant::now(), offset_ms }
     }
 
     /// The monotonic time since the start.
@@ -32,6 +34,7 @@ impl Clock {
     /// of many validators is ever used.
     pub(super) fn wall(self) -> TimestampMs {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        TimestampMs::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        TimestampMs::new(millis.saturating_add_signed(self.offset_ms))
     }
 }

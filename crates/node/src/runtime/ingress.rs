@@ -3,8 +3,8 @@
 //!
 //! **Bounds.** A link has at most [`VERIFY_AHEAD_MAX`] frames under way, one request at a time, and
 //! its bytes in memory are bounded by the room that each frame carries until ordering has taken
-//! it. Whatever is full stops the reading of that one link. A peer's bad frame is counted, told and
-//! dropped; it ends nothing.
+//! it. Whatever is full stops the reading of that one link. A peer's bad frame is counted, told now
+//! and then, dropped, and ends the connection that it came on: a valid peer never sends one.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use types::Author;
 use types::Committee;
 use types::Encode as _;
@@ -33,6 +34,8 @@ use crate::mesh::Frame;
 use crate::mesh::INLET_FRAMES_MAX;
 use crate::mesh::Notice;
 use crate::mesh::Sender;
+use crate::mesh::Serve;
+use crate::mesh::limited::LogLimit;
 use crate::metrics::InvalidReason;
 use crate::metrics::Metrics;
 
@@ -63,7 +66,11 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-type Verified = (Result<Received, Fault>, OwnedSemaphorePermit);
+struct Verified {
+    result: Result<Received, Fault>,
+    room: OwnedSemaphorePermit,
+    cut: CancellationToken,
+}
 
 /// What is wrong with a frame.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +146,7 @@ async fn pump(
 ) {
     let mut under_way: FuturesOrdered<oneshot::Receiver<Verified>> = FuturesOrdered::new();
     let mut is_open = true;
+    let log = LogLimit::default();
     while is_open || !under_way.is_empty() {
         tokio::select! {
             frame = frames.recv(), if is_open && under_way.len() < VERIFY_AHEAD_MAX => match frame {
@@ -147,8 +155,8 @@ async fn pump(
             },
             Some(verified) = under_way.next() => {
                 // A worker that broke off takes its frame with it.
-                if let Ok((result, room)) = verified {
-                    shared.take(&mesh, peer, result, room).await;
+                if let Ok(verified) = verified {
+                    shared.take(&mesh, peer, verified, &log).await;
                 }
             }
         }
@@ -164,9 +172,10 @@ fn verify(
     let (sender, receiver) = oneshot::channel();
     let work = Arc::clone(shared);
     shared.pool.spawn(move || {
-        let result = work.judge(peer, class, &frame.body);
+        let Frame { body, room, cut } = frame;
+        let result = work.judge(peer, class, &body);
         // The link's task is gone when the node stops.
-        let _ = sender.send((result, frame.room));
+        let _ = sender.send(Verified { result, room, cut });
     });
     receiver
 }
@@ -184,13 +193,8 @@ impl Shared {
         }
     }
 
-    async fn take(
-        &self,
-        mesh: &Sender,
-        peer: Author,
-        result: Result<Received, Fault>,
-        room: OwnedSemaphorePermit,
-    ) {
+    async fn take(&self, mesh: &Sender, peer: Author, verified: Verified, log: &LogLimit) {
+        let Verified { result, room, cut } = verified;
         match result {
             Ok(Received::Input(input)) => {
                 // The ordering thread goes away only when the node stops.
@@ -201,24 +205,40 @@ impl Shared {
             Ok(Received::Hello(_)) => {}
             Err(fault) => {
                 self.metrics.message_invalid(peer, fault.reason());
-                tracing::warn!(%peer, %fault, "invalid frame");
+                if let Some(more) = log.allow() {
+                    tracing::warn!(%peer, %fault, more, "invalid frame");
+                }
+                cut.cancel();
             }
         }
     }
 
     async fn answer(&self, mesh: &Sender, peer: Author, request: Request) {
         let store = Arc::clone(&self.store);
-        let read = move || -> Result<(Class, Bytes), types::table::TableFault> {
-            let answer = replica::serve(&*store, &request)?;
-            Ok((answer.class(), answer.to_bytes().into()))
-        };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok((class, answer))) => mesh.send(peer, class, answer),
-            // Whoever writes will meet the fault, too, and stop the node.
-            Ok(Err(fault)) => tracing::error!(%fault, "a request could not be served"),
+        match tokio::task::spawn_blocking(move || serve(&*store, &request)).await {
+            Ok(Some((class, answer))) => mesh.send(peer, class, answer),
+            Ok(None) => {}
             Err(_) => tracing::error!("serving a request broke off"),
         }
     }
+}
+
+/// The answer to a request, encoded; none when the store fails: whoever writes will meet the fault,
+/// too, and stop the node.
+fn serve(store: &dyn Store, request: &Request) -> Option<(Class, Bytes)> {
+    match replica::serve(store, request) {
+        Ok(answer) => Some((answer.class(), answer.to_bytes().into())),
+        Err(fault) => {
+            tracing::error!(%fault, "a request could not be served");
+            None
+        }
+    }
+}
+
+/// What answers followers, from the same store.
+pub(super) fn serving(store: &Arc<dyn Store>) -> Serve {
+    let store = Arc::clone(store);
+    Arc::new(move |request| serve(&*store, request))
 }
 
 /// Gives each vertex of a batch a buffer of its own: else one that is kept would keep them all.

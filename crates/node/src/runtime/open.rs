@@ -56,7 +56,7 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     write_genesis(&store, &checked.genesis, &checked.data_dir)?;
     // The ledger names its network, so it is asked before the order is taken up.
     Ledger::open(&checked.genesis, &store).map_err(|error| failed(error.into()))?;
-    let own = Some(checked.identity.author);
+    let own = checked.identity.author();
     let mut config =
         OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
     config.pacing = Pacing {

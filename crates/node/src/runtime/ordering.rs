@@ -49,9 +49,10 @@ const TIMED_MAX: usize = 1_024;
 /// What the thread owns.
 pub(super) struct OrderingThread {
     pub(super) ordering: Ordering,
-    pub(super) keys: Keys,
+    /// None for a follower, which is never asked to sign.
+    pub(super) keys: Option<Keys>,
     pub(super) committee: Arc<Committee>,
-    pub(super) own: Author,
+    pub(super) own: Option<Author>,
     pub(super) store: Arc<dyn Store>,
     pub(super) mesh: Sender,
     pub(super) inbox: mpsc::Receiver<Inbound>,
@@ -167,7 +168,8 @@ impl OrderingThread {
     }
 
     fn sign(&mut self, draft: Draft, turn: &mut Turn) {
-        let vertex = draft.sign(&self.keys.vertex, &self.keys.coin, &self.committee);
+        let Some(keys) = &self.keys else { return };
+        let vertex = draft.sign(&keys.vertex, &keys.coin, &self.committee);
         if turn.made.len() >= TIMED_MAX {
             turn.made.pop_first();
         }
@@ -177,7 +179,7 @@ impl OrderingThread {
 
     fn time(&self, ordered: &Ordered, turn: &mut Turn) {
         for reference in &ordered.commit.vertices {
-            if reference.author == self.own
+            if Some(reference.author) == self.own
                 && let Some(made) = turn.made.remove(reference)
             {
                 self.metrics.committed(made.elapsed());

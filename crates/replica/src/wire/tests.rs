@@ -31,13 +31,15 @@ fn range() -> impl Strategy<Value = Range<Bytes, ClaimedCoin>> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let hello = (any::<[u8; 32]>(), any::<u32>(), any::<u16>(), any::<bool>());
+    let speaker = proptest::option::of(any::<u16>());
+    let hello = (any::<[u8; 32]>(), any::<u32>(), speaker, any::<bool>());
     let status = (proptest::option::of(reference()), any::<u64>(), any::<u64>());
     prop_oneof![
         hello.prop_map(|(chain, epoch, author, is_bulk)| Message::Hello(Hello {
             chain: Digest::new(chain),
             epoch: Epoch::new(epoch),
-            author: Author::new(author),
+            speaker: author
+                .map_or(Speaker::Follower, |author| { Speaker::Validator(Author::new(author)) }),
             class: if is_bulk { Class::Bulk } else { Class::Control },
         })),
         proptest::collection::vec(any::<u8>(), 0..200)
@@ -116,4 +118,19 @@ fn only_answers_to_whoever_catches_up_are_bulk() {
     assert_eq!(Message::Range(range).class(), Class::Bulk);
     assert_eq!(Message::Vertices(Vec::new()).class(), Class::Control);
     assert_eq!(Message::Vertex(Bytes::new()).class(), Class::Control);
+}
+
+#[test]
+fn the_bytes_of_a_hello_are_frozen() {
+    let hello = |speaker, class| {
+        let (chain, epoch) = (Digest::new([0xab; 32]), Epoch::new(3));
+        Message::Hello(Hello { chain, epoch, speaker, class }).to_bytes()
+    };
+    let front = [&[WIRE_VERSION, 1][..], &[0xab; 32], &[3, 0, 0, 0]].concat();
+    let validator = hello(Speaker::Validator(Author::new(0x0102)), Class::Control);
+    assert_eq!(validator, [&front[..], &[0, 0x02, 0x01, 0]].concat());
+    let follower = hello(Speaker::Follower, Class::Bulk);
+    assert_eq!(follower, [&front[..], &[1, 1]].concat());
+    let unknown = [&front[..], &[2, 0]].concat();
+    assert!(Message::decode(&unknown.into()).is_err());
 }

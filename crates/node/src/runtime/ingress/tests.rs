@@ -27,6 +27,7 @@ struct Pumped {
     room: Arc<Semaphore>,
     inputs: mpsc::Receiver<Inbound>,
     metrics: Arc<Metrics>,
+    cut: CancellationToken,
 }
 
 /// The control link of validator 1, from its inlet to the ordering thread's inbox.
@@ -43,7 +44,8 @@ fn pumped(network: &TestNetwork) -> Pumped {
     ingress.start(&Sender::nowhere(), notices);
     // The tasks end with the inlet.
     ingress.tasks.detach_all();
-    Pumped { inlet, room: Arc::new(Semaphore::new(ROOM)), inputs, metrics }
+    let room = Arc::new(Semaphore::new(ROOM));
+    Pumped { inlet, room, inputs, metrics, cut: CancellationToken::new() }
 }
 
 impl Pumped {
@@ -51,7 +53,8 @@ impl Pumped {
         let body = body.into();
         let length = u32::try_from(body.len()).unwrap();
         let room = Arc::clone(&self.room).acquire_many_owned(length).await.unwrap();
-        self.inlet.send(Frame { body, room }).await.unwrap();
+        let frame = Frame { body, room, cut: self.cut.clone() };
+        self.inlet.send(frame).await.unwrap();
     }
 
     async fn input(&mut self) -> Input {
@@ -100,7 +103,7 @@ async fn what_is_valid_arrives_in_order_and_what_is_not_is_counted_and_dropped()
     let hello = Hello {
         chain: *network.committee.chain(),
         epoch: network.committee.epoch(),
-        author: Author::new(1),
+        speaker: replica::wire::Speaker::Validator(Author::new(1)),
         class: Class::Control,
     };
     pumped.send(Message::Vertex(good.encoded().clone()).to_bytes()).await;
@@ -117,6 +120,7 @@ async fn what_is_valid_arrives_in_order_and_what_is_not_is_counted_and_dropped()
     assert!(
         matches!(pumped.input().await, Input::Status { status, .. } if status.round.value() == 9)
     );
+    assert!(pumped.cut.is_cancelled(), "the connection that it came on is cut");
     pumped.counted("vertex", 2);
     pumped.counted("vertex_encoding", 1);
     pumped.counted("class", 2);
