@@ -18,6 +18,7 @@ use types::CommitIndex;
 use types::Digest;
 use types::Epoch;
 use types::Height;
+use types::PublicKey;
 use types::Round;
 use types::TimestampMs;
 use types::VertexRef;
@@ -49,8 +50,27 @@ pub struct Status {
     pub lag_commits: u64,
     /// The number of the newest event, zero before the first.
     pub last_event: u64,
+    /// Whether this validator lost its store and is silent until it is safe to sign again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovering: Option<Recovering>,
+    /// How many pieces of evidence this node keeps; `GET /v1/evidence` has them.
+    #[serde(default)]
+    pub evidence: u64,
     /// Every validator, ascending by index.
     pub validators: Vec<ValidatorStatus>,
+}
+
+/// A validator that lost its store: it signs nothing until enough others have told it how far its
+/// own vertices went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovering {
+    /// How many validators have answered, itself left out.
+    pub answers: u64,
+    /// How many have to.
+    pub needed: u64,
+    /// The round from which it signs again; absent until enough have answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_round: Option<Round>,
 }
 
 /// One validator as another node sees it.
@@ -64,6 +84,10 @@ pub struct ValidatorStatus {
     pub state: ValidatorState,
     /// How many rounds its newest vertex lies below the highest round.
     pub behind_rounds: u64,
+    /// How many commits the last one that it told of lies below this node's; zero when it keeps up,
+    /// absent when it never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind_commits: Option<u64>,
     /// The round of its newest vertex.
     pub round: Round,
     /// The last commit that it has told of.
@@ -313,6 +337,73 @@ pub struct DagVertex {
     /// Whether it is the leader of that commit.
     #[serde(default)]
     pub leader: bool,
+}
+
+/// `GET /v1/evidence`: what validators signed that nobody may sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidencePage {
+    /// The network's identifier, which signatures cover.
+    pub chain: Digest,
+    /// The committee in force.
+    pub epoch: Epoch,
+    /// One entry for each kind, round and author, in this order.
+    pub evidence: Vec<Evidence>,
+    /// What to give as `after` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Proof that a validator signed what nobody may sign. Everybody who has the genesis can check it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What was signed.
+    pub kind: EvidenceKind,
+    /// By whom: a place in the committee.
+    pub author: Author,
+    /// What the genesis calls it.
+    pub name: String,
+    /// In which round.
+    pub round: Round,
+    /// The key that verifies the signatures, as in the genesis.
+    pub vertex_key: PublicKey,
+    /// The signed headers: two for an equivocation, one for a wrong share.
+    pub vertices: Vec<SignedHeader>,
+}
+
+/// What was signed that nobody may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// Two vertices of one round.
+    Equivocation,
+    /// A wrong share of the common coin.
+    WrongCoinShare,
+}
+
+impl EvidenceKind {
+    /// The name as text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equivocation => "equivocation",
+            Self::WrongCoinShare => "wrong_coin_share",
+        }
+    }
+
+    /// The kind of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Equivocation, Self::WrongCoinShare].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// The part of a vertex that its author signs, and the signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHeader {
+    /// The digest of the header.
+    pub digest: Digest,
+    /// The encoded header, in hex.
+    pub header: String,
+    /// The ed25519 signature of the digest in its domain, in hex.
+    pub signature: String,
 }
 
 /// `POST /v1/faucet`, on development networks.

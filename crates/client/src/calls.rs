@@ -18,6 +18,7 @@ use crate::Client;
 use crate::ClientError;
 use crate::api::CommitInfo;
 use crate::api::Dag;
+use crate::api::EvidencePage;
 use crate::api::FaucetAnswer;
 use crate::api::FaucetRequest;
 use crate::api::Status;
@@ -44,6 +45,20 @@ impl Client {
     /// When the node gives no answer that can be read.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.read("/v1/status").await
+    }
+
+    /// `GET /v1/evidence`: one page of kept evidence, behind the place that the page before named.
+    ///
+    /// # Errors
+    /// When the node gives no answer that can be read.
+    pub async fn evidence(&self, after: Option<&str>) -> Result<EvidencePage, ClientError> {
+        let mut url = self.route("/v1/evidence");
+        if let Some(after) = after {
+            url.query_pairs_mut().append_pair("after", after);
+        }
+        let deadline = self.deadlines().answer;
+        let bytes = self.call(Method::GET, &url, Body::Nothing, deadline).await?;
+        decode(&url, &bytes)
     }
 
     /// `POST /v1/tx`: hands a transaction over and returns before its outcome. Submitting a known

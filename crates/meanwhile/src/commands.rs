@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod devnet;
 mod events;
+mod evidence;
 mod faucet;
 mod genesis;
 mod keys;
@@ -51,6 +52,7 @@ enum Command {
     Status(status::Arguments),
     Tx(tx::Arguments),
     Events(events::Arguments),
+    Evidence(evidence::Arguments),
     Node(node::Arguments),
     Keys(keys::Arguments),
     Genesis(genesis::Arguments),
@@ -91,6 +93,7 @@ impl Cli {
             Command::Status(arguments) => block_on(arguments.run()),
             Command::Tx(arguments) => block_on(arguments.run()),
             Command::Events(arguments) => block_on(arguments.run()),
+            Command::Evidence(arguments) => block_on(arguments.run()),
             Command::Node(arguments) => arguments.run(),
             Command::Keys(arguments) => arguments.run(),
             Command::Genesis(arguments) => arguments.run(),

@@ -68,6 +68,12 @@ pub(crate) enum Failure {
     /// A simulation showed that something is wrong.
     #[error("a promise was broken in {count} runs")]
     Violations { count: usize },
+    /// A node told evidence that proves nothing.
+    #[error("{count} pieces of evidence prove nothing")]
+    Unproven { count: usize },
+    /// A node could not be started as it stands.
+    #[error("{count} checks failed")]
+    NotReadyToStart { count: usize },
     /// A key is refused.
     #[error("a key is refused: {0}")]
     Key(#[from] types::KeyError),
@@ -143,6 +149,8 @@ impl Failure {
                 "Start one with `meanwhile devnet`, or name another with `--url` or MEANWHILE_URL."
                     .to_owned()
             }
+            Self::NotReadyToStart { .. } => "Do what the lines say, then check again.".to_owned(),
+            Self::Unproven { .. } => "Trust your own genesis, and ask another node.".to_owned(),
             Self::Client(_) => return None,
             Self::Rejected { .. } => {
                 "It can never become final. Make a new one from coins that are left.".to_owned()

@@ -56,6 +56,8 @@ pub(crate) use self::esplora::totals as script_totals;
 pub(crate) use self::failure::Failure;
 pub(crate) use self::parse::NETWORK;
 pub(crate) use self::services::Services;
+pub(crate) use self::v1::EVIDENCE_MAX;
+pub(crate) use self::v1::evidence_page;
 pub(crate) use self::v1::graph;
 pub(crate) use self::v1::status;
 pub(crate) use self::v1::tx_status;

@@ -15,6 +15,10 @@ use types::coin::CoinSecret;
 
 use crate::config::ConfigError;
 
+mod mark;
+
+pub use mark::UnusedMark;
+
 /// The file with the secret that signs vertices.
 pub const VERTEX_FILE: &str = "vertex.key";
 /// The file with the secret that identifies the node on the network.

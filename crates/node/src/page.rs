@@ -8,6 +8,7 @@ mod address;
 mod block;
 mod commit;
 mod dag;
+mod evidence;
 mod format;
 mod home;
 mod layout;
@@ -50,6 +51,7 @@ pub(crate) fn router() -> Router<Services> {
         .route("/block/{block}", get(block::get))
         .route("/address/{address}", get(address::get))
         .route("/commit/{index}", get(commit::get))
+        .route("/evidence", get(evidence::get))
         .route("/search", get(search::get))
         .route("/style.css", get(async || asset("text/css; charset=utf-8", STYLE)))
         .route("/refresh.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT)))

@@ -154,6 +154,17 @@ pub enum NodeError {
     /// The store failed while the node ran.
     #[error("{0}; nothing was sent that is not written: check the disk, then start again")]
     Write(#[from] TableFault),
+    /// The mark of unused keys can not be taken away, so nothing may be signed.
+    #[error(
+        "secrets_dir: {} can not be deleted: {error}; nothing was signed: let the node's user \
+         write to the folder", file.display()
+    )]
+    UnusedMark {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// The system gives no thread.
     #[error("the thread {name} can not be started: {error}")]
     Spawn {
@@ -284,6 +295,7 @@ fn start_machines(
     let ordering = OrderingThread {
         ordering: opened.ordering,
         keys: checked.identity.keys().cloned(),
+        unused: checked.identity.unused().cloned(),
         committee: Arc::clone(&checked.committee),
         own,
         store: Arc::clone(&opened.store),

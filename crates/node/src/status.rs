@@ -6,6 +6,7 @@ use replica::Execution;
 use replica::ordering;
 use replica::ordering::BEHIND_ROUNDS;
 use replica::ordering::OrderingStatus;
+use replica::ordering::Recovering;
 use types::Author;
 use types::CommitIndex;
 use types::Digest;
@@ -44,6 +45,10 @@ pub struct NodeStatus {
     pub peers: Vec<PeerStatus>,
     /// Why ordering stopped for good, when it did: more faults than the network can bear.
     pub alarm: Option<String>,
+    /// How many pieces of evidence are kept here.
+    pub evidence: u64,
+    /// What a validator that lost its store waits for.
+    pub recovering: Option<Recovering>,
 }
 
 /// What a node knows about one validator.
@@ -109,6 +114,8 @@ impl NodeStatus {
             fetching: 0,
             peers: peers.collect(),
             alarm: None,
+            evidence: 0,
+            recovering: None,
         };
         status.take_execution(execution);
         status
@@ -122,6 +129,7 @@ impl NodeStatus {
         self.commit_digest = state.commit_digest;
         self.gc_round = state.gc_round;
         self.fetching = state.fetching;
+        self.recovering = state.recovering;
         self.alarm = state.alarm.as_ref().map(|alarm| format!("{alarm:?}"));
         let follows = state.peers.iter().all(|peer| peer.state != ordering::PeerState::Own);
         for (peer, seen) in self.peers.iter_mut().zip(&state.peers) {

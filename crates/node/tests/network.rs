@@ -162,6 +162,7 @@ fn write_network(folder: &Path, network: &TestNetwork) {
             (node::keys::CHECKPOINT_FILE, *secrets.checkpoint.to_bytes()),
             (node::keys::COIN_FILE, *secrets.coin.to_bytes()),
         ];
+        std::fs::write(dir.join(node::keys::UNUSED_FILE), "").unwrap();
         for (name, secret) in files {
             let file = dir.join(name);
             std::fs::write(&file, hex::encode(secret)).unwrap();

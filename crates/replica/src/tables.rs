@@ -15,8 +15,10 @@ use types::Decode;
 use types::Digest;
 use types::Encode;
 use types::Round;
+use types::VERTEX_BYTES_MAX;
 use types::VertexRef;
 use types::coin::CoinSignature;
+use types::encoding::Reader;
 use types::encoding::Writer;
 use types::table::Changes;
 use types::table::Row;
@@ -34,6 +36,63 @@ pub const COINS: Table = Table::new("order_coins");
 pub const OWN: Table = Table::new("order_own");
 /// Signed proof of faults by kind, round and author: one of each.
 pub const EVIDENCE: Table = Table::new("order_evidence");
+
+/// What somebody signed that nobody may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EvidenceKind {
+    /// Two vertices of one round.
+    Equivocation,
+    /// A wrong share of the common coin.
+    WrongCoinShare,
+}
+
+/// The place of a piece of evidence in [`EVIDENCE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EvidenceKey {
+    /// What was signed.
+    pub kind: EvidenceKind,
+    /// In which round.
+    pub round: Round,
+    /// By whom.
+    pub author: Author,
+}
+
+/// Evidence as it is kept: encoded vertices of one author, which prove it by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptEvidence {
+    /// The vertex that was accepted first, or the one with the wrong share.
+    pub first: Bytes,
+    /// The other vertex of the same round.
+    pub second: Option<Bytes>,
+}
+
+impl EvidenceKey {
+    fn to_bytes(self) -> Vec<u8> {
+        let kind = match self.kind {
+            EvidenceKind::Equivocation => EQUIVOCATION,
+            EvidenceKind::WrongCoinShare => WRONG_COIN_SHARE,
+        };
+        let mut key = vec![kind];
+        key.extend_from_slice(&self.round.value().to_be_bytes());
+        key.extend_from_slice(&self.author.value().to_be_bytes());
+        key
+    }
+
+    fn from_bytes(key: &[u8]) -> Option<Self> {
+        let (kind, rest) = key.split_first()?;
+        let (round, author) = rest.split_first_chunk::<8>()?;
+        let kind = match *kind {
+            EQUIVOCATION => EvidenceKind::Equivocation,
+            WRONG_COIN_SHARE => EvidenceKind::WrongCoinShare,
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            round: Round::new(u64::from_be_bytes(*round)),
+            author: Author::new(u16::from_be_bytes(author.try_into().ok()?)),
+        })
+    }
+}
 
 const ALL: [Table; 5] = [VERTICES, COMMITS, COINS, OWN, EVIDENCE];
 const EQUIVOCATION: u8 = 1;
@@ -165,6 +224,36 @@ pub(crate) fn equivocators(read: &dyn TableRead) -> Result<BTreeSet<Author>, Tab
     }
 }
 
+/// Kept evidence behind the key `after`, ascending; each with its key.
+///
+/// # Errors
+/// When the store fails or holds something else.
+pub fn evidence(
+    read: &dyn TableRead,
+    after: Option<EvidenceKey>,
+    limit: usize,
+) -> Result<Vec<(EvidenceKey, KeptEvidence)>, TableFault> {
+    let from = after.map_or_else(Vec::new, |after| [&after.to_bytes()[..], &[0]].concat());
+    let rows = read.scan(EVIDENCE, &[], &from, limit)?;
+    rows.into_iter().map(|(key, row)| kept(&key, &row)).collect()
+}
+
+fn kept(key: &[u8], row: &Bytes) -> Result<(EvidenceKey, KeptEvidence), TableFault> {
+    let key = EvidenceKey::from_bytes(key).ok_or_else(|| torn("the key of evidence"))?;
+    let torn = |_| torn("evidence");
+    let mut reader = Reader::shared(row);
+    let one = reader.bytes("vertex", VERTEX_BYTES_MAX).map_err(torn)?;
+    let kept = match key.kind {
+        EvidenceKind::WrongCoinShare => KeptEvidence { first: one, second: None },
+        EvidenceKind::Equivocation => {
+            let first = reader.bytes("vertex", VERTEX_BYTES_MAX).map_err(torn)?;
+            KeptEvidence { first, second: Some(one) }
+        }
+    };
+    reader.finish().map_err(torn)?;
+    Ok((key, kept))
+}
+
 pub(crate) fn put_vertex(changes: &mut Changes, reference: &VertexRef, encoded: &Bytes) {
     changes.put(VERTICES, vertex_key(reference), encoded.clone());
 }
@@ -186,16 +275,13 @@ pub(crate) fn put_evidence(changes: &mut Changes, evidence: &Evidence) {
     let (kind, vertex) = match evidence {
         Evidence::Equivocation { first, second } => {
             writer.bytes(second.encoded());
-            (EQUIVOCATION, first)
+            (EvidenceKind::Equivocation, first)
         }
-        Evidence::WrongCoinShare { vertex, .. } => (WRONG_COIN_SHARE, vertex),
+        Evidence::WrongCoinShare { vertex, .. } => (EvidenceKind::WrongCoinShare, vertex),
     };
     writer.bytes(vertex.encoded());
     let VertexRef { round, author, .. } = vertex.reference();
-    let mut key = vec![kind];
-    key.extend_from_slice(&round.value().to_be_bytes());
-    key.extend_from_slice(&author.value().to_be_bytes());
-    changes.put(EVIDENCE, key, writer.finish());
+    changes.put(EVIDENCE, EvidenceKey { kind, round, author }.to_bytes(), writer.finish());
 }
 
 fn decoded<T: Decode>(what: &str, row: &[u8]) -> Result<T, TableFault> {
@@ -204,4 +290,57 @@ fn decoded<T: Decode>(what: &str, row: &[u8]) -> Result<T, TableFault> {
 
 pub(crate) fn torn(what: &str) -> TableFault {
     TableFault { reason: format!("{what} is torn") }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::Durability;
+    use store::MemoryStore;
+    use store::Store as _;
+    use types::Header;
+    use types::Payload;
+    use types::TimestampMs;
+    use types::test_utils::TestNetwork;
+
+    use super::*;
+
+    #[test]
+    fn evidence_comes_back_as_it_was_kept_page_by_page() {
+        let network = TestNetwork::new(4);
+        let (chain, epoch) = (*network.committee.chain(), network.committee.epoch());
+        let vertex = |author: u16, time: u64| {
+            let parents = network.committee.authors();
+            let header = Header {
+                chain,
+                epoch,
+                author: Author::new(author),
+                round: Round::new(1),
+                parents: parents.map(|author| VertexRef::genesis(&chain, epoch, author)).collect(),
+                late: Vec::new(),
+                coin_share: None,
+                payload_root: Payload::root(&Payload::default().to_bytes()),
+                payload_length: 4,
+                timestamp: TimestampMs::new(time),
+            };
+            network.sign(header, Payload::default())
+        };
+        let store = MemoryStore::new(tables());
+        let mut changes = Changes::default();
+        for author in [0, 3] {
+            let (first, second) = (vertex(author, 1), vertex(author, 2));
+            put_evidence(&mut changes, &Evidence::Equivocation { first, second });
+        }
+        let wrong = Evidence::WrongCoinShare { vertex: vertex(2, 1), round: Round::new(1) };
+        put_evidence(&mut changes, &wrong);
+        store.write(changes, Durability::Synced).unwrap();
+        let all = evidence(&store, None, 10).unwrap();
+        let kinds: Vec<_> = all.iter().map(|(key, _)| (key.kind, key.author.value())).collect();
+        let twins = EvidenceKind::Equivocation;
+        assert_eq!(kinds, [(twins, 0), (twins, 3), (EvidenceKind::WrongCoinShare, 2)]);
+        let (key, kept) = &all[1];
+        assert_eq!(kept.first, *vertex(3, 1).encoded());
+        assert_eq!(kept.second.as_ref(), Some(vertex(3, 2).encoded()));
+        assert_eq!(evidence(&store, Some(*key), 10).unwrap(), all[2..]);
+        assert_eq!(evidence(&store, None, 1).unwrap(), all[..1]);
+    }
 }

@@ -34,10 +34,13 @@ fn a_status_names_every_validator() {
         height: Height::new(101),
         lag_commits: 1,
         last_event: 9,
+        recovering: None,
+        evidence: 0,
         validators: vec![ValidatorStatus {
             index: Author::new(0),
             name: "zero".to_owned(),
             state: ValidatorState::Behind,
+            behind_commits: Some(4),
             behind_rounds: 3,
             round: Round::new(6),
             commit: CommitIndex::new(2),

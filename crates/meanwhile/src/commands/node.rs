@@ -1,4 +1,4 @@
-//! `meanwhile node`: one validator.
+//! `meanwhile node`: one validator or follower.
 
 use std::io;
 use std::io::IsTerminal as _;
@@ -20,12 +20,14 @@ use crate::output;
 
 use super::block_on;
 
+mod check;
+
 /// The environment variable that says what is logged.
 const LOG_VARIABLE: &str = "MEANWHILE_LOG";
 /// The database tells much about itself that nobody needs to know while it works.
 const LOG_DEFAULT: &str = "info,fjall=warn,lsm_tree=warn";
 
-/// Run one validator, or check its configuration
+/// Run one validator or follower, or check its configuration
 ///
 /// Logs go to stderr; MEANWHILE_LOG says which, for example `info` or `node=debug,warn`. Stops on
 /// Ctrl-C and SIGTERM.
@@ -49,17 +51,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(Check),
+    Check(check::Check),
+    /// Print an annotated configuration to start from
     ExampleConfig,
-}
-
-/// Check a configuration, its genesis and its secrets without starting anything
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  meanwhile node check --config node.toml")]
-struct Check {
-    /// The configuration
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
 }
 
 impl Arguments {
@@ -70,18 +64,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Some(Command::ExampleConfig) => output::line(Config::example().trim_end()),
-            Some(Command::Check(Check { config })) => {
-                let checked = Config::load(&config)?.check()?;
-                let who = checked.identity.author().map_or_else(
-                    || "a follower".to_owned(),
-                    |author| format!("validator {author}"),
-                );
-                output::line(&format!(
-                    "{} is well formed: {who} of network {}",
-                    config.display(),
-                    checked.genesis.chain()
-                ))
-            }
+            Some(Command::Check(check)) => check.run(),
             None => {
                 let config = Config::load(&self.config.unwrap_or_default())?;
                 config.prepare()?;

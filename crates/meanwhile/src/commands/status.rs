@@ -1,6 +1,7 @@
 //! `meanwhile status`: the network as one node sees it.
 
 use clap::Args;
+use client::api::Recovering;
 use client::api::Status;
 use client::api::ValidatorState;
 use client::api::ValidatorStatus;
@@ -47,16 +48,38 @@ fn render(status: &Status) -> String {
         status.validators.iter().map(|validator| row(status, validator)).collect();
     let table = output::table(&head, &rows);
     let kind = if status.development { ", for development" } else { "" };
-    format!(
+    let mut text = format!(
         "network {} ({}{kind})\nround {}  commit {}  height {}  lag {} commits\n\n{table}",
         status.chain, status.name, status.round, status.commit, status.height, status.lag_commits
-    )
+    );
+    if status.validator.is_none() {
+        text.push_str("\n\nthis node follows: it signs nothing");
+    }
+    if let Some(recovering) = status.recovering {
+        let Recovering { answers, needed, from_round } = recovering;
+        let when = from_round.map_or_else(
+            || format!("{answers} of {needed} validators have told it how far it was"),
+            |round| format!("it signs again from round {round} on"),
+        );
+        text.push_str(&format!("\n\nthis validator lost its store and is silent: {when}"));
+    }
+    if status.evidence > 0 {
+        let count = status.evidence;
+        text.push_str(&format!("\n\n{count} pieces of evidence: see `meanwhile evidence`"));
+    }
+    text
 }
 
 fn row(status: &Status, validator: &ValidatorStatus) -> Vec<String> {
     let state = match validator.state {
         ValidatorState::Live => "live".to_owned(),
-        ValidatorState::Behind => format!("behind by {} rounds", validator.behind_rounds),
+        ValidatorState::Behind => {
+            let rounds = format!("behind by {} rounds", validator.behind_rounds);
+            match validator.behind_commits {
+                Some(commits) if commits > 0 => format!("{rounds}, {commits} commits"),
+                _ => rounds,
+            }
+        }
         ValidatorState::Silent => "silent".to_owned(),
     };
     let heard = match validator.last_seen_ms {

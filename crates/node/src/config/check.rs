@@ -28,6 +28,7 @@ use crate::config::LimitsConfig;
 use crate::config::ValidatorConfig;
 use crate::keys;
 use crate::keys::Keys;
+use crate::keys::UnusedMark;
 
 const MIB: usize = 1 << 20;
 /// A frame of the largest class must fit.
@@ -84,11 +85,13 @@ pub enum Identity {
         author: Author,
         /// Its secrets.
         keys: Box<Keys>,
+        /// Whether they have never signed.
+        unused: UnusedMark,
     },
     /// It follows.
     Follower {
         /// Identifies it on the network.
-        transport: SecretKey,
+        transport: Box<SecretKey>,
         /// Where it hands submitted transactions on to.
         forwarding: Forwarding,
     },
@@ -99,6 +102,14 @@ impl Identity {
     pub const fn author(&self) -> Option<Author> {
         match self {
             Self::Validator { author, .. } => Some(*author),
+            Self::Follower { .. } => None,
+        }
+    }
+
+    /// The mark of a validator's keys; none for a follower.
+    pub fn unused(&self) -> Option<&UnusedMark> {
+        match self {
+            Self::Validator { unused, .. } => Some(unused),
             Self::Follower { .. } => None,
         }
     }
@@ -209,11 +220,12 @@ impl Config {
             (Some(validator), None) => {
                 let author = Self::author(validator, committee)?;
                 let keys = Box::new(Keys::load(&validator.secrets_dir, author, committee)?);
-                Ok(Identity::Validator { author, keys })
+                let unused = UnusedMark::find(&validator.secrets_dir);
+                Ok(Identity::Validator { author, keys, unused })
             }
             (None, Some(FollowerConfig { secrets_dir, submit_to })) => {
                 let forwarding = Forwarding::check(submit_to)?;
-                let transport = keys::load_transport(secrets_dir)?;
+                let transport = Box::new(keys::load_transport(secrets_dir)?);
                 Ok(Identity::Follower { transport, forwarding })
             }
             (Some(_), Some(_)) => Err(value(

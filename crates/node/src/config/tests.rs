@@ -28,6 +28,7 @@ pub(crate) fn written(
     for (name, secret) in files {
         write_secret(&secrets.join(name), &hex::encode(secret));
     }
+    std::fs::write(secrets.join(crate::keys::UNUSED_FILE), "").unwrap();
     let file = folder.path().join("node.toml");
     std::fs::write(&file, Config::example()).unwrap();
     let config = Config::load(&file).unwrap();

@@ -7,6 +7,7 @@
 mod dag;
 mod development;
 mod events;
+mod evidence;
 mod status;
 mod transaction;
 
@@ -19,6 +20,8 @@ use super::parse::TRANSACTION_BODY_MAX;
 use super::services::Services;
 
 pub(crate) use self::dag::graph;
+pub(crate) use self::evidence::EVIDENCE_MAX;
+pub(crate) use self::evidence::page as evidence_page;
 pub(crate) use self::status::build as status;
 pub(crate) use self::transaction::build as tx_status;
 
@@ -32,6 +35,7 @@ pub(crate) fn router() -> Router<Services> {
         .route("/status", get(status::get))
         .route("/commits/{index}", get(status::commit))
         .route("/dag", get(dag::get))
+        .route("/evidence", get(evidence::get))
 }
 
 /// Routes that may wait for an outcome or a block: they have their own gate.

@@ -50,15 +50,20 @@ pub(crate) fn time(time: TimestampMs) -> Markup {
 
 /// How long ago something was, in the largest unit that fits.
 pub(crate) fn age(now: TimestampMs, then: TimestampMs) -> String {
-    let seconds = now.value().saturating_sub(then.value()) / 1_000;
+    let millis = now.value().saturating_sub(then.value());
+    if millis < 1_000 { "just now".to_owned() } else { format!("{} ago", lasted(millis)) }
+}
+
+/// How long something lasted, in the largest unit that fits.
+pub(crate) fn lasted(millis: u64) -> String {
+    let seconds = millis / 1_000;
     let (count, unit) = match seconds {
-        0 => return "just now".to_owned(),
-        1..=119 => (seconds, "s"),
+        0..=119 => (seconds, "s"),
         120..=7_199 => (seconds / 60, "min"),
         7_200..=172_799 => (seconds / 3_600, "h"),
         _ => (seconds / 86_400, "days"),
     };
-    format!("{} {unit} ago", grouped(count))
+    format!("{} {unit}", grouped(count))
 }
 
 /// A count with its noun.

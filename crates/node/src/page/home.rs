@@ -7,6 +7,7 @@ use axum::response::Html;
 use client::api::Dag;
 use client::api::Status;
 use client::api::ValidatorState;
+use client::api::ValidatorStatus;
 use ledger::EventKind;
 use ledger::Outcome;
 use ledger::query;
@@ -29,6 +30,7 @@ use super::format::age;
 use super::format::amount;
 use super::format::grouped;
 use super::format::grouped_length;
+use super::format::lasted;
 use super::format::shortened;
 use super::layout::Page;
 use super::layout::header_time;
@@ -117,6 +119,7 @@ fn render(status: &Status, home: &Home, pool: usize, interval: Duration) -> Mark
     html! {
         h1 { "The network now" }
         p.lead { (sentence(status)) }
+        (notices(status))
         (figures(status, home, pool, interval))
         h2 { "Validators" }
         (validators(status))
@@ -145,6 +148,37 @@ fn sentence(status: &Status) -> String {
     } else {
         let needed = grouped_length(all - faults);
         format!("{part}; {needed} are needed to go on. Nothing is lost until they are back.")
+    }
+}
+
+/// What somebody should know who runs this node, and nothing on most days.
+fn notices(status: &Status) -> Markup {
+    html! {
+        @if status.validator.is_none() {
+            p { "This node follows: it holds and serves everything, and signs nothing." }
+        }
+        @if let Some(recovering) = status.recovering {
+            p {
+                "This validator lost its store and is silent for safety: "
+                @match recovering.from_round {
+                    Some(round) => { "it signs again from round " (grouped(round.value())) " on." }
+                    None => {
+                        (grouped(recovering.answers)) " of " (grouped(recovering.needed))
+                        " validators have told it how far it was."
+                    }
+                }
+            }
+        }
+        @if status.evidence > 0 {
+            p {
+                a href="/evidence" {
+                    (grouped(status.evidence))
+                    @if status.evidence == 1 { " piece" } @else { " pieces" }
+                    " of signed evidence"
+                }
+                " that a validator broke the rules."
+            }
+        }
     }
 }
 
@@ -202,7 +236,10 @@ fn validators(status: &Status) -> Markup {
     html! {
         div.scroll {
             table {
-                caption { "As this node sees them. A slow validator is behind, not at fault." }
+                caption {
+                    "As this node sees them. Nothing is held against a validator that is slow or "
+                    "silent."
+                }
                 thead {
                     tr {
                         th scope="col" { "Validator" }
@@ -220,7 +257,7 @@ fn validators(status: &Status) -> Markup {
                                     " " span.unit { "(this node)" }
                                 }
                             }
-                            td { (state(one.state, one.behind_rounds)) }
+                            td { (state(one)) }
                             td.number { (grouped(one.round.value())) }
                             td.number { (grouped(one.commit.value())) }
                         }
@@ -231,13 +268,26 @@ fn validators(status: &Status) -> Markup {
     }
 }
 
-fn state(state: ValidatorState, rounds: u64) -> Markup {
-    match state {
+fn state(one: &ValidatorStatus) -> Markup {
+    let rounds = one.behind_rounds;
+    match one.state {
         ValidatorState::Live => html! { span.state.good { "live" } },
         ValidatorState::Behind => html! {
-            span.state.wait { "behind by " (grouped(rounds)) @if rounds == 1 { " round" } @else { " rounds" } }
+            span.state.wait {
+                "behind by " (grouped(rounds)) @if rounds == 1 { " round" } @else { " rounds" }
+                @if let Some(commits) = one.behind_commits.filter(|commits| *commits > 0) {
+                    ", " (grouped(commits)) @if commits == 1 { " commit" } @else { " commits" }
+                }
+            }
         },
-        ValidatorState::Silent => html! { span.state.bad { "silent" } },
+        ValidatorState::Silent => html! {
+            span.state.bad {
+                @match one.last_seen_ms {
+                    Some(millis) => { "silent for " (lasted(millis)) }
+                    None => { "silent, not heard since this node started" }
+                }
+            }
+        },
     }
 }
 

@@ -90,6 +90,7 @@ impl OrderingNode {
         let ordering = OrderingThread {
             ordering,
             keys: checked.identity.keys().cloned(),
+            unused: checked.identity.unused().cloned(),
             committee: Arc::clone(&checked.committee),
             own,
             store,
@@ -177,6 +178,8 @@ fn first_status(ordering: &Ordering) -> NodeStatus {
         fetching: 0,
         peers: Vec::new(),
         alarm: None,
+        evidence: 0,
+        recovering: None,
     };
     status.take_ordering(&ordering.status(Moment::ZERO));
     status
@@ -188,8 +191,9 @@ fn open(checked: &Checked) -> Result<(Arc<dyn Store>, Ordering), NodeError> {
         .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
     let store = DiskStore::open(path, replica::tables())?;
     let own = checked.identity.author();
+    let start = Start::First;
     let mut config =
-        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
+        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, start);
     config.pacing = Pacing {
         min_round_interval: checked.min_round_interval,
         idle_interval: checked.idle_interval,

@@ -57,8 +57,13 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     // The ledger names its network, so it is asked before the order is taken up.
     Ledger::open(&checked.genesis, &store).map_err(|error| failed(error.into()))?;
     let own = checked.identity.author();
+    let start = match checked.identity.unused() {
+        // Keys that may have signed: if the store does not know what, others have to tell.
+        Some(unused) if !unused.is_there() => Start::Recover,
+        _ => Start::First,
+    };
     let mut config =
-        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, Start::First);
+        OrderingConfig::new(Arc::clone(&checked.committee), own, &checked.genesis, start);
     config.pacing = Pacing {
         min_round_interval: checked.min_round_interval,
         idle_interval: checked.idle_interval,
@@ -71,7 +76,29 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     let last_event = summary.map_or(0, |summary| summary.last_event);
     let mut status = NodeStatus::new(&checked.genesis, &execution, last_event);
     status.take_ordering(&ordering.status(Moment::ZERO));
+    if status.recovering.is_some() {
+        tracing::warn!(
+            "these keys have signed before and the store does not know what: this validator is \
+             silent until others have told it and the rounds in question are past"
+        );
+    }
+    status.evidence = evidence(&store)?;
     Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event })
+}
+
+/// How many pieces of evidence a store keeps; beyond this many they are not counted.
+const EVIDENCE_COUNTED_MAX: u64 = 10_000;
+const EVIDENCE_PAGE: usize = 64;
+
+fn evidence(store: &DiskStore) -> Result<u64, NodeError> {
+    let (mut count, mut after) = (0, None);
+    while count < EVIDENCE_COUNTED_MAX {
+        let page = replica::tables::evidence(store, after, EVIDENCE_PAGE)?;
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        count += u64::try_from(page.len()).unwrap_or(u64::MAX);
+    }
+    Ok(count)
 }
 
 /// Gives an empty store its first rows.

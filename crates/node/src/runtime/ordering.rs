@@ -26,6 +26,7 @@ use types::Encode as _;
 use types::VertexRef;
 
 use crate::keys::Keys;
+use crate::keys::UnusedMark;
 use crate::mesh::Sender;
 use crate::metrics::Metrics;
 use crate::runtime::NodeError;
@@ -51,6 +52,8 @@ pub(super) struct OrderingThread {
     pub(super) ordering: Ordering,
     /// None for a follower, which is never asked to sign.
     pub(super) keys: Option<Keys>,
+    /// Taken away before the first signature.
+    pub(super) unused: Option<UnusedMark>,
     pub(super) committee: Arc<Committee>,
     pub(super) own: Option<Author>,
     pub(super) store: Arc<dyn Store>,
@@ -123,7 +126,7 @@ impl OrderingThread {
         while let Some(step) = self.ordering.poll_step() {
             let then = self.write(step)?;
             for action in then {
-                self.act(action, turn);
+                self.act(action, turn)?;
             }
         }
         Ok(())
@@ -133,9 +136,9 @@ impl OrderingThread {
         write(step, &*self.store, &self.metrics)
     }
 
-    fn act(&mut self, action: Action, turn: &mut Turn) {
+    fn act(&mut self, action: Action, turn: &mut Turn) -> Result<(), NodeError> {
         match action {
-            Action::Sign(draft) => self.sign(*draft, turn),
+            Action::Sign(draft) => self.sign(*draft, turn)?,
             Action::Coin(task) => self.coins.begin(task),
             Action::Broadcast(message) => self.mesh.broadcast(message.class(), &encode(&message)),
             Action::Send { to, message } => {
@@ -150,6 +153,11 @@ impl OrderingThread {
             Action::Taken(room) => self.feed.taken(room),
             Action::Evidence(evidence) => {
                 self.metrics.evidence();
+                self.status.send_modify(|status| {
+                    let mut changed = NodeStatus::clone(status);
+                    changed.evidence = changed.evidence.saturating_add(1);
+                    *status = Arc::new(changed);
+                });
                 match evidence {
                     Evidence::Equivocation { first, second } => {
                         let (first, second) = (first.reference(), second.reference());
@@ -165,16 +173,21 @@ impl OrderingThread {
                 tracing::error!(?alarm, "more validators are faulty than can be: ordering stopped");
             }
         }
+        Ok(())
     }
 
-    fn sign(&mut self, draft: Draft, turn: &mut Turn) {
-        let Some(keys) = &self.keys else { return };
+    fn sign(&mut self, draft: Draft, turn: &mut Turn) -> Result<(), NodeError> {
+        let Some(keys) = &self.keys else { return Ok(()) };
+        if let Some(unused) = &mut self.unused {
+            unused.remove().map_err(|(file, error)| NodeError::UnusedMark { file, error })?;
+        }
         let vertex = draft.sign(&keys.vertex, &keys.coin, &self.committee);
         if turn.made.len() >= TIMED_MAX {
             turn.made.pop_first();
         }
         turn.made.insert(vertex.reference(), Instant::now());
         self.handle(Input::Signed(vertex));
+        Ok(())
     }
 
     fn time(&self, ordered: &Ordered, turn: &mut Turn) {

@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use client::api::CommitInfo;
+use client::api::Recovering;
 use client::api::Status;
 use client::api::ValidatorState;
 use client::api::ValidatorStatus;
+use replica::ordering;
 use types::CommitIndex;
 
 use crate::handle::Handle;
@@ -13,7 +15,9 @@ use crate::http::failure::Failure;
 use crate::http::parse;
 use crate::http::parse::Segments;
 use crate::http::services::Services;
+use crate::status::NodeStatus;
 use crate::status::PeerState;
+use crate::status::PeerStatus;
 
 pub(crate) async fn get(State(services): State<Services>) -> Json<Status> {
     Json(build(services.handle()))
@@ -35,6 +39,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
             name: peer.name.clone(),
             state,
             behind_rounds,
+            behind_commits: behind_commits(&now, peer),
             round: peer.round,
             // Nobody tells a node its own commit.
             commit: if own { now.commit } else { peer.commit },
@@ -53,7 +58,31 @@ pub(crate) fn build(handle: &Handle) -> Status {
         height: now.height,
         lag_commits: now.commit.distance_from(now.applied),
         last_event: now.last_event,
+        recovering: now.recovering.map(recovering),
+        evidence: now.evidence,
         validators: validators.collect(),
+    }
+}
+
+fn recovering(state: ordering::Recovering) -> Recovering {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    match state {
+        ordering::Recovering::Asking { answers, needed } => {
+            Recovering { answers: count(answers), needed: count(needed), from_round: None }
+        }
+        ordering::Recovering::Silent { until } => {
+            Recovering { answers: 0, needed: 0, from_round: Some(until) }
+        }
+    }
+}
+
+/// By how many commits the last word of a validator lies below what is ordered here. What it says
+/// is up to a second old, so a wave's worth of commits is no lag.
+fn behind_commits(now: &NodeStatus, peer: &PeerStatus) -> Option<u64> {
+    match peer.state {
+        PeerState::Own | PeerState::Live => Some(0),
+        _ if peer.commit == CommitIndex::ZERO => None,
+        _ => Some(now.commit.distance_from(peer.commit)),
     }
 }
 
