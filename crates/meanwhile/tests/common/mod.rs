@@ -5,6 +5,7 @@
 //! wait has a deadline.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
+pub(crate) mod lab;
 pub(crate) mod payer;
 pub(crate) mod single;
 pub(crate) mod stores;

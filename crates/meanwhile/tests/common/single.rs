@@ -22,7 +22,19 @@ pub(crate) struct Single {
 impl Single {
     /// Starts the node of a configuration.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut child = Command::new(binary())
+        Self::spawn(Command::new(binary()), config)
+    }
+
+    /// Starts the node of a configuration in a network namespace.
+    pub(crate) fn start_in(namespace: &str, config: &Path) -> Self {
+        let mut command = Command::new("ip");
+        // It becomes the node itself, so that signals reach it.
+        command.args(["netns", "exec", namespace, &binary()]);
+        Self::spawn(command, config)
+    }
+
+    fn spawn(mut command: Command, config: &Path) -> Self {
+        let mut child = command
             .args(["node", "--parent-pipe", "--config"])
             .arg(config)
             .stdin(Stdio::piped())
