@@ -36,6 +36,11 @@ impl Coins {
         });
     }
 
+    /// An outcome that is there already.
+    pub(super) fn try_next(&mut self) -> Option<CoinOutcome> {
+        self.waiting.try_recv().ok()
+    }
+
     /// The next outcome. Cancel safe.
     pub(super) async fn next(&mut self) -> CoinOutcome {
         match self.waiting.recv().await {

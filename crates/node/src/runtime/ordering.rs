@@ -40,6 +40,8 @@ use crate::status::NodeStatus;
 
 /// How many inputs are taken before the machine is asked for steps.
 const INPUTS_PER_TURN: usize = 128;
+/// How many steps are written before everything else has its turn.
+const STEPS_PER_TURN: usize = 16;
 /// The state is told at most once in so long.
 const STATUS_INTERVAL: Duration = Duration::from_millis(5);
 /// How soon what execution had no room for is tried again.
@@ -91,12 +93,12 @@ impl OrderingThread {
         let mut turn = Turn { made: BTreeMap::new(), told: None };
         self.handle(Input::Wake);
         loop {
-            self.work(&mut turn)?;
+            let has_more = self.work(&mut turn)?;
             let is_feeding = self.feed.flush();
             let is_told = self.tell(&mut turn);
-            match self.wait(&waiting, is_feeding, is_told) {
+            match self.wait(&waiting, has_more, is_feeding, is_told) {
                 Woken::Input(inbound) => self.take(inbound),
-                Woken::Coin(outcome) => self.handle(Input::Coin(outcome)),
+                Woken::Coin(outcome) => self.take_coins(outcome),
                 Woken::Deadline => self.handle(Input::Wake),
                 Woken::Stop => return Ok(()),
             }
@@ -105,6 +107,15 @@ impl OrderingThread {
 
     fn handle(&mut self, input: Input) {
         self.ordering.handle(self.clock.now(), self.clock.wall(), input);
+    }
+
+    /// Takes one outcome and what waits behind it, so that coins keep up with any pace of rounds.
+    fn take_coins(&mut self, first: CoinOutcome) {
+        let mut next = Some(first);
+        while let Some(outcome) = next {
+            self.handle(Input::Coin(outcome));
+            next = self.coins.try_next();
+        }
     }
 
     /// Takes one input and what waits behind it.
@@ -121,15 +132,18 @@ impl OrderingThread {
         }
     }
 
-    /// Writes and does everything that the machine asks for.
-    fn work(&mut self, turn: &mut Turn) -> Result<(), NodeError> {
-        while let Some(step) = self.ordering.poll_step() {
+    /// Writes and does what the machine asks for. Says whether it may ask for more at once: a
+    /// validator that needs nobody else has a next vertex to sign as soon as the last is written,
+    /// and coins, inputs and the stop must have their turn all the same.
+    fn work(&mut self, turn: &mut Turn) -> Result<bool, NodeError> {
+        for _ in 0..STEPS_PER_TURN {
+            let Some(step) = self.ordering.poll_step() else { return Ok(false) };
             let then = self.write(step)?;
             for action in then {
                 self.act(action, turn)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn write(&self, step: Step<Action>) -> Result<Vec<Action>, NodeError> {
@@ -225,12 +239,19 @@ impl OrderingThread {
         true
     }
 
-    fn wait(&mut self, waiting: &Runtime, is_feeding: bool, is_told: bool) -> Woken {
+    fn wait(
+        &mut self,
+        waiting: &Runtime,
+        has_more: bool,
+        is_feeding: bool,
+        is_told: bool,
+    ) -> Woken {
         let now = Instant::now();
         let deadline = self.ordering.next_deadline().map(|moment| self.clock.instant(moment));
         let feeding = is_feeding.then(|| now + FEED_INTERVAL);
         let telling = (!is_told).then(|| now + STATUS_INTERVAL);
-        let until = [deadline, feeding, telling].into_iter().flatten().min();
+        let working = has_more.then_some(now);
+        let until = [working, deadline, feeding, telling].into_iter().flatten().min();
         let (inbox, coins, stop) = (&mut self.inbox, &mut self.coins, &self.stop);
         waiting.block_on(async move {
             let alarm = async {
