@@ -205,7 +205,7 @@ impl Consensus {
         let may_build = self.own.is_some() && self.alarmed.is_none();
         let mut base = self.dag.highest();
         while may_build && base >= self.own_round {
-            if base == Round::ZERO || self.parents_at(base) >= self.committee.quorums().quorum() {
+            if base == Round::ZERO || self.is_base(base) {
                 return Some(base.next());
             }
             if base <= self.dag.line() {
@@ -223,7 +223,7 @@ impl Consensus {
         let parents: Vec<VertexRef> = if before == Round::ZERO {
             self.committee.authors().map(|author| self.first_vertex(author)).collect()
         } else {
-            self.dag.firsts(before).filter(|first| !self.is_left_out(first.author)).collect()
+            self.parents(before)
         };
         let is_left_out = |author| self.is_left_out(author);
         let late = self.frontier.late(round, &parents, &self.dag, is_left_out);
@@ -333,11 +333,29 @@ impl Consensus {
         self.settle();
     }
 
-    /// How many authors have vertices at a round to which a new one may refer.
-    fn parents_at(&self, round: Round) -> usize {
-        let out = self.equivocators.iter().filter(|author| self.is_left_out(**author));
-        let out = out.filter(|author| !self.dag.twins(round, **author).is_empty());
-        self.dag.authors_at(round).saturating_sub(out.count())
+    /// Whether a vertex may be built on a round: a quorum of authors who are not left out stands
+    /// there, or any quorum when somebody who is not left out has built on it. Whoever did may have
+    /// jumped the round, and then it never has a quorum of others.
+    fn is_base(&self, round: Round) -> bool {
+        let quorum = self.committee.quorums().quorum();
+        let is_kept = |vertex: &VertexRef| !self.is_left_out(vertex.author);
+        let authors = self.dag.firsts(round);
+        let kept = authors.filter(is_kept).count();
+        kept >= quorum
+            || (self.dag.authors_at(round) >= quorum
+                && self.dag.firsts(round.next()).any(|vertex| is_kept(&vertex)))
+    }
+
+    /// Every vertex of a round, one an author; of authors who are left out only as many as are
+    /// needed for a quorum.
+    fn parents(&self, round: Round) -> Vec<VertexRef> {
+        let (kept, out): (Vec<VertexRef>, Vec<VertexRef>) =
+            self.dag.firsts(round).partition(|first| !self.is_left_out(first.author));
+        let lacking = self.committee.quorums().quorum().saturating_sub(kept.len());
+        let mut parents = kept;
+        parents.extend(out.into_iter().take(lacking));
+        parents.sort_unstable();
+        parents
     }
 
     fn first_vertex(&self, author: Author) -> VertexRef {

@@ -55,6 +55,21 @@ fn a_vertex_needs_a_quorum_of_parents_that_are_not_left_out() {
 }
 
 #[test]
+fn who_jumped_a_round_on_a_left_out_vertex_does_not_strand_the_others() {
+    // C went from round 1 to round 3 before it knew of D1': no other vertex of round 2 will come.
+    let drawing = Drawing::new(4, "*1 -> [*]; D1' -> [*]; ABD2 -> [*]; C3 -> [A2, B2, D2] ~ [C1]");
+    for own in [0, 1] {
+        let player = player(&drawing, own);
+        assert_eq!(player.machine.next_round(), Some(Round::new(3)));
+        let edges = player.machine.edges(Round::new(3));
+        assert_eq!(drawing.names(&edges.parents), "A2 B2 D2", "as few as make a quorum");
+    }
+    let mut drawing = drawing;
+    drawing.add("AB3 -> [A2, B2, D2]");
+    assert_eq!(parents(&drawing, &player(&drawing, 0)), "A3 B3 C3");
+}
+
+#[test]
 fn a_vertex_of_a_left_out_author_is_wanted_only_when_somebody_else_refers_to_it() {
     let mut drawing = Drawing::new(4, CAUGHT);
     drawing.add("ABC3 -> [*]; D3 -> [A2, B2, D2]; D3' -> [A2, C2, D2]; B4 -> [*]");
