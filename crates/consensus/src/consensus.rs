@@ -408,8 +408,10 @@ impl Consensus {
             Suspension::Replaced(given_up) => self.outputs.push_back(full(given_up.reference())),
             Suspension::Full => return self.outputs.push_back(full(reference)),
         }
-        let unknown = missing.iter().filter(|edge| !self.suspended.contains(edge));
-        let missing = unknown.copied().collect();
+        // Nobody needs what a vertex of a left-out author leads to until somebody else's waits for it.
+        let needs = !self.is_left_out(reference.author);
+        let through = |author| needs && self.is_left_out(author);
+        let missing = self.suspended.unknown_below(missing, through).into_iter().collect();
         self.outputs.push_back(Output::Missing { vertex: reference, missing });
     }
 

@@ -91,6 +91,30 @@ impl Suspended {
         false
     }
 
+    /// What is not here of what these lead to: they themselves, or what they wait for when they are
+    /// waiting vertices of authors who are left out, and so on. What such a vertex waits for may have
+    /// been asked for, and turned away when it came, before anybody needed it.
+    pub(crate) fn unknown_below<'a>(
+        &self,
+        start: impl IntoIterator<Item = &'a VertexRef>,
+        is_left_out: impl Fn(Author) -> bool,
+    ) -> BTreeSet<VertexRef> {
+        let mut unknown = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut walk: Vec<VertexRef> = start.into_iter().copied().collect();
+        while let Some(reference) = walk.pop() {
+            let Some(waiting) = self.waiting.get(&reference) else {
+                unknown.insert(reference);
+                continue;
+            };
+            if is_left_out(reference.author) && seen.insert(reference) {
+                let edges = edges_of(&waiting.vertex);
+                walk.extend(edges.filter(|edge| self.wanted.contains_key(edge)));
+            }
+        }
+        unknown
+    }
+
     /// How many vertices of one author and round wait.
     pub(crate) fn twins(&self, round: Round, author: Author) -> usize {
         let least = VertexRef { round, author, digest: Digest::ZERO };

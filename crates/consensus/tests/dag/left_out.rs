@@ -1,5 +1,6 @@
 //! Proven equivocators are left out of what is built, and only of that.
 
+use consensus::Output;
 use consensus::Parameters;
 use types::Author;
 use types::Round;
@@ -86,6 +87,30 @@ fn a_vertex_of_a_left_out_author_is_wanted_only_when_somebody_else_refers_to_it(
     assert!(wants(&player, "D3") && !wants(&player, "D2"));
     player.insert(&drawing.vertex("D3"));
     assert!(wants(&player, "D2"));
+}
+
+#[test]
+fn what_a_left_out_vertex_waits_for_is_named_again_once_somebody_else_waits_for_it() {
+    let mut drawing = Drawing::new(4, CAUGHT);
+    drawing.add("ABC3 -> [A2, B2, C2]; D3 -> [A2, B2, D2]; B4 -> [*]");
+    let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
+    let mut missing = |name: &str| {
+        player.machine.insert(drawing.vertex(name));
+        let mut missing = Vec::new();
+        while let Some(output) = player.machine.poll_output() {
+            if let Output::Missing { missing: now, .. } = output {
+                missing.extend(now);
+            }
+        }
+        drawing.names(&missing)
+    };
+    for name in ["A1", "B1", "C1", "D1", "A2", "B2", "C2", "A3", "B3", "C3"] {
+        assert_eq!(missing(name), "");
+    }
+    assert_eq!(missing("D3"), "D2");
+    // From here on D is left out: D2 would be turned away, since only D3 waits for it.
+    assert_eq!(missing("D1'"), "");
+    assert_eq!(missing("B4"), "D2");
 }
 
 #[test]
