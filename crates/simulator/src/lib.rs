@@ -26,6 +26,7 @@ mod check;
 mod dag;
 mod error;
 mod load;
+pub mod lockstep;
 mod memo;
 mod options;
 mod parallel;

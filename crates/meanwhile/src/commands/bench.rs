@@ -1,5 +1,7 @@
 //! `meanwhile bench`: measurements on this machine.
 
+mod coin;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ordering(Ordering),
+    Coin(coin::Arguments),
 }
 
 /// Measure ordering alone: validators, links over loopback, disk, no ledger
@@ -68,8 +71,10 @@ impl Arguments {
     /// # Errors
     /// When the validators can not run.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let Command::Ordering(arguments) = self.command;
-        arguments.run()
+        match self.command {
+            Command::Ordering(arguments) => arguments.run(),
+            Command::Coin(arguments) => arguments.run(),
+        }
     }
 }
 
