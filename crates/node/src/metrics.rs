@@ -112,6 +112,8 @@ closed_label!(
         Coin = "coin",
         /// It came on the wrong connection.
         Class = "class",
+        /// It answers what nobody asked.
+        Unasked = "unasked",
     }
 );
 closed_label!(

@@ -40,6 +40,7 @@ use crate::mesh::MeshError;
 use crate::mesh::Sender;
 use crate::metrics::Metrics;
 
+mod asked;
 pub(crate) mod bench;
 mod checks;
 mod clock;
@@ -51,6 +52,7 @@ mod open;
 mod ordering;
 mod thread;
 
+use asked::Asked;
 use clock::Clock;
 use coins::Coins;
 use execution::ExecutionThread;
@@ -235,11 +237,12 @@ impl Node {
     }
 }
 
-/// Both ends of the ordering thread's inbox, and its way to the worker threads.
+/// Both ends of the ordering thread's inbox, its way to the worker threads, and what it asked for.
 struct Inbox {
     sender: mpsc::Sender<Inbound>,
     waiting: mpsc::Receiver<Inbound>,
     coins: Coins,
+    asked: Arc<Asked>,
 }
 
 /// The connections to the other validators, and the way from them to the ordering thread.
@@ -272,7 +275,8 @@ impl Links {
         )
         .await?;
         ingress.start(&mesh.sender(), notices_waiting);
-        Ok(Self { inbox: Inbox { sender, waiting, coins }, mesh, ingress })
+        let inbox = Inbox { sender, waiting, coins, asked: ingress.asked() };
+        Ok(Self { inbox, mesh, ingress })
     }
 }
 
@@ -300,6 +304,7 @@ fn start_machines(
         own,
         store: Arc::clone(&opened.store),
         mesh,
+        asked: inbox.asked,
         inbox: inbox.waiting,
         coins: inbox.coins,
         feed,

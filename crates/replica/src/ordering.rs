@@ -255,11 +255,18 @@ impl Ordering {
         self.peers.heard(from, now);
         self.catch_up.answered(from, range);
         while let Some(range) = self.catch_up.take_answer() {
-            for coin in range.coins {
-                self.consensus.reveal(coin);
+            // Each before the vertices that carry its shares, and not long before: a coin far above
+            // what is held is passed over, and its shares would have to be combined after all.
+            let mut coins = range.coins.into_iter().peekable();
+            for vertex in range.vertices {
+                while let Some(coin) = coins.next_if(|coin| coin.round() <= vertex.round()) {
+                    self.consensus.reveal(coin);
+                    self.drain(None);
+                }
+                self.receive(from, [vertex], now);
             }
+            coins.for_each(|coin| self.consensus.reveal(coin));
             self.drain(None);
-            self.receive(from, range.vertices, now);
         }
     }
 

@@ -76,11 +76,8 @@ pub fn receive(
         }
         Message::Range(Range { from: start, next, coins, vertices }) => {
             let vertices = vertices.iter().map(verify).collect::<Result<_, _>>()?;
-            let verify = |(round, signature)| {
-                VerifiedCoin::verify(round, signature, committee)
-                    .map_err(|error| InvalidMessage::Coin { round, error })
-            };
-            let coins = coins.into_iter().map(verify).collect::<Result<_, _>>()?;
+            let coins = VerifiedCoin::verify_all(&coins, committee)
+                .map_err(|(round, error)| InvalidMessage::Coin { round, error })?;
             let range = Range { from: start, next, coins, vertices };
             Received::Input(Input::Range { from, range })
         }

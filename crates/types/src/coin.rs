@@ -25,6 +25,7 @@ use crate::encoding::Reader;
 use crate::encoding::Writer;
 use crate::error::DecodeError;
 use crate::error::KeyError;
+use crate::error::WrongSignature;
 use crate::ids::Author;
 use crate::ids::Epoch;
 use crate::ids::Round;
@@ -153,6 +154,18 @@ pub fn verify_signature(
     bls::verify_digest(group, message, signature)
 }
 
+/// Checks group signatures of many messages that came ready made, all at once: for many, each costs a
+/// small part of what it costs alone.
+///
+/// # Errors
+/// When one is not the group's signature of its message.
+pub fn verify_signatures(
+    signed: &[(Digest, CoinSignature)],
+    group: &bls::PublicKey,
+) -> Result<(), WrongSignature> {
+    bls::verify_digests(group, signed)
+}
+
 /// Deals a polynomial of degree `threshold - 1` to `validators`, from a seed that must be secret
 /// and is worth as much as all the secrets together.
 ///
@@ -244,6 +257,8 @@ impl fmt::Debug for CoinSecret {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn message() -> Digest {
@@ -298,5 +313,86 @@ mod tests {
         let given = shares(&dealt, &[0]);
         let signature = recover(&given, &message(), &dealt.group).unwrap();
         assert_eq!(signature.as_bytes(), given[0].1.as_bytes());
+    }
+
+    /// The coins of so many rounds, with the key that judges them.
+    fn coins(count: usize) -> (Vec<(Digest, CoinSignature)>, bls::PublicKey) {
+        let dealt = deal(&[1; 32], 1, 1).unwrap();
+        let coin = |round| {
+            let message = coin_message(&Digest::new([9; 32]), Epoch::new(0), Round::new(round));
+            (message, CoinSignature::new(dealt.secrets[0].share(&message).0))
+        };
+        ((0..).take(count).map(coin).collect(), dealt.group)
+    }
+
+    #[test]
+    fn none_one_and_many_right_signatures_pass() {
+        for count in [0, 1, 2, 3, 31, 32, 33, 100] {
+            let (signed, group) = coins(count);
+            assert_eq!(verify_signatures(&signed, &group), Ok(()), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_point_outside_the_group_and_bytes_that_are_no_point_are_malformed() {
+        let outside = (1..=u8::MAX).find_map(|last| {
+            let mut bytes = [0; 48];
+            (bytes[0], bytes[47]) = (0x80, last);
+            let share = CoinShare::new(bytes);
+            let is_in_group = bool::from(G1Affine::from_compressed(&bytes).is_some());
+            (share.is_curve_point() && !is_in_group).then_some(bytes)
+        });
+        let mut infinity = [0; 48];
+        infinity[0] = 0xc0;
+        for bytes in [outside.unwrap(), infinity, [0; 48], [255; 48]] {
+            let (mut signed, group) = coins(5);
+            signed[3].1 = CoinSignature::new(bytes);
+            let malformed = WrongSignature { index: 3, error: KeyError::Malformed };
+            assert_eq!(verify_signatures(&signed, &group), Err(malformed));
+        }
+    }
+
+    #[test]
+    fn faults_that_cancel_out_in_a_plain_sum_do_not_pass() {
+        let (mut signed, group) = coins(4);
+        let point = |signed: &(Digest, CoinSignature)| {
+            G1Projective::from(G1Affine::from_compressed(signed.1.as_bytes()).unwrap())
+        };
+        let fault = point(&signed[0]);
+        let faulty = [point(&signed[1]) + fault, point(&signed[2]) - fault];
+        for (signed, faulty) in signed[1..3].iter_mut().zip(faulty) {
+            signed.1 = CoinSignature::new(G1Affine::from(faulty).to_compressed());
+        }
+        assert_eq!(verify_signatures(&signed, &group).unwrap_err().error, KeyError::WrongSignature);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_signature_of_something_else_is_found_wherever_it_stands(
+            count in 1_usize..70,
+            place in any::<prop::sample::Index>(),
+        ) {
+            let (mut signed, group) = coins(count + 1);
+            let (_, other) = signed.pop().unwrap();
+            let index = place.index(count);
+            signed[index].1 = other;
+            let wrong = WrongSignature { index, error: KeyError::WrongSignature };
+            prop_assert_eq!(verify_signatures(&signed, &group), Err(wrong));
+        }
+
+        #[test]
+        fn swapped_signatures_do_not_pass(
+            count in 2_usize..70,
+            places in any::<[prop::sample::Index; 2]>(),
+        ) {
+            let (mut signed, group) = coins(count);
+            let [first, second] = places.map(|place| place.index(count));
+            prop_assume!(first != second);
+            (signed[first].1, signed[second].1) = (signed[second].1, signed[first].1);
+            let wrong = verify_signatures(&signed, &group).unwrap_err();
+            prop_assert!([first, second].contains(&wrong.index));
+        }
     }
 }

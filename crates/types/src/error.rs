@@ -85,6 +85,16 @@ pub enum KeyError {
     },
 }
 
+/// Which of several signatures is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("signature {index} of those given: {error}")]
+pub struct WrongSignature {
+    /// Its place among those given, from 0. There may be more wrong ones.
+    pub index: usize,
+    /// What is wrong with it.
+    pub error: KeyError,
+}
+
 /// Why a decoded vertex is not valid. Each is the fault of the peer that made it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVertex {

@@ -52,6 +52,7 @@ pub use encoding::Encode;
 pub use error::DecodeError;
 pub use error::InvalidVertex;
 pub use error::KeyError;
+pub use error::WrongSignature;
 pub use genesis::Genesis;
 pub use ids::Author;
 pub use ids::CommitIndex;

@@ -95,6 +95,7 @@ impl OrderingNode {
             own,
             store,
             mesh: mesh.sender(),
+            asked: inbox.asked,
             inbox: inbox.waiting,
             coins: inbox.coins,
             feed,

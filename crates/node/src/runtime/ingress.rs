@@ -3,8 +3,9 @@
 //!
 //! **Bounds.** A link has at most [`VERIFY_AHEAD_MAX`] frames under way, one request at a time, and
 //! its bytes in memory are bounded by the room that each frame carries until ordering has taken
-//! it. Whatever is full stops the reading of that one link. A peer's bad frame is counted, told now
-//! and then, dropped, and ends the connection that it came on: a valid peer never sends one.
+//! it. Whatever is full stops the reading of that one link. An answer that nobody asked for is refused
+//! before it is checked ([`Asked`]). A peer's bad frame is counted, told now and then, dropped, and
+//! ends the connection that it came on: a valid peer never sends one.
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ use crate::mesh::Serve;
 use crate::mesh::limited::LogLimit;
 use crate::metrics::InvalidReason;
 use crate::metrics::Metrics;
+use crate::runtime::asked::Asked;
 
 /// How many frames of one link are verified at a time or wait for their turn after it.
 const VERIFY_AHEAD_MAX: usize = 32;
@@ -61,6 +63,7 @@ struct Shared {
     pool: Arc<ThreadPool>,
     committee: Arc<Committee>,
     rules: Rules,
+    asked: Arc<Asked>,
     store: Arc<dyn Store>,
     inbox: mpsc::Sender<Inbound>,
     metrics: Arc<Metrics>,
@@ -83,6 +86,8 @@ enum Fault {
     Class(Class),
     #[error("a second hello")]
     Hello,
+    #[error("an answer that nobody asked for")]
+    Unasked,
 }
 
 impl Ingress {
@@ -97,11 +102,17 @@ impl Ingress {
             pool: Arc::clone(pool),
             committee: Arc::clone(&checked.committee),
             rules: checked.genesis.consensus.rules(),
+            asked: Arc::new(Asked::new(checked.committee.size())),
             store: Arc::clone(store),
             inbox,
             metrics: Arc::clone(metrics),
         };
         Self { shared: Arc::new(shared), links: Vec::new(), tasks: JoinSet::new() }
+    }
+
+    /// What is asked of whom: whoever sends a request notes it there.
+    pub(super) fn asked(&self) -> Arc<Asked> {
+        Arc::clone(&self.shared.asked)
     }
 
     /// Makes the inlet of one link.
@@ -186,6 +197,9 @@ impl Shared {
         if message.class() != class {
             return Err(Fault::Class(message.class()));
         }
+        if !self.asked.take(peer, &message) {
+            return Err(Fault::Unasked);
+        }
         let message = unshare(message);
         match replica::receive(peer, message, &self.committee, self.rules)? {
             Received::Hello(_) => Err(Fault::Hello),
@@ -264,6 +278,7 @@ impl Fault {
             Self::Invalid(InvalidMessage::Vertex(_)) => InvalidReason::Vertex,
             Self::Invalid(InvalidMessage::Coin { .. }) => InvalidReason::Coin,
             Self::Class(_) | Self::Hello => InvalidReason::Class,
+            Self::Unasked => InvalidReason::Unasked,
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::keys::UnusedMark;
 use crate::mesh::Sender;
 use crate::metrics::Metrics;
 use crate::runtime::NodeError;
+use crate::runtime::asked::Asked;
 use crate::runtime::clock::Clock;
 use crate::runtime::coins::Coins;
 use crate::runtime::execution::write;
@@ -60,6 +61,7 @@ pub(super) struct OrderingThread {
     pub(super) own: Option<Author>,
     pub(super) store: Arc<dyn Store>,
     pub(super) mesh: Sender,
+    pub(super) asked: Arc<Asked>,
     pub(super) inbox: mpsc::Receiver<Inbound>,
     pub(super) coins: Coins,
     pub(super) feed: Feed,
@@ -156,6 +158,7 @@ impl OrderingThread {
             Action::Coin(task) => self.coins.begin(task),
             Action::Broadcast(message) => self.mesh.broadcast(message.class(), &encode(&message)),
             Action::Send { to, message } => {
+                self.asked.note(to, &message);
                 self.mesh.send(to, message.class(), encode(&message));
             }
             Action::Commit(ordered) => {

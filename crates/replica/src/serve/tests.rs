@@ -129,19 +129,27 @@ fn a_message_with_a_wrong_coin_is_refused_as_a_whole() {
     let network = TestNetwork::new(4);
     let from = Author::new(1);
     let round = Round::new(2);
-    let shares = [0, 1].map(Author::new).map(|author| (author, network.coin_share(author, round)));
     let group = network.committee.coin_group();
-    let coin = types::coin::recover(&shares, &network.committee.coin_message(round), group);
+    let coin = |round| {
+        let share = |author| (author, network.coin_share(author, round));
+        let shares = [0, 1].map(Author::new).map(share);
+        types::coin::recover(&shares, &network.committee.coin_message(round), group).unwrap()
+    };
+    let others: Vec<ClaimedCoin> =
+        (5..9).map(Round::new).map(|round| (round, coin(round))).collect();
+    let coin = coin(round);
     let message = |round| {
-        let coins = vec![(round, coin.unwrap())];
+        let coins = [&others[..], &[(round, coin)]].concat();
         let from = tables::first_of(round);
         Message::Range(Range { from, next: None, coins, vertices: Vec::new() })
     };
     let taken = receive(from, message(round), &network.committee, RULES);
     let Ok(Received::Input(Input::Range { range, .. })) = taken else { panic!("{taken:?}") };
-    assert_eq!(range.coins[0].signature(), coin.unwrap());
+    let taken: Vec<_> = range.coins.iter().map(|coin| (coin.round(), coin.signature())).collect();
+    assert_eq!(taken, [&others[..], &[(round, coin)]].concat());
     let refused = receive(from, message(round.next()), &network.committee, RULES);
-    assert!(matches!(refused, Err(InvalidMessage::Coin { .. })), "{refused:?}");
+    let error = types::KeyError::WrongSignature;
+    assert_eq!(refused, Err(InvalidMessage::Coin { round: round.next(), error }));
 }
 
 #[test]

@@ -27,11 +27,16 @@ struct Pumped {
     room: Arc<Semaphore>,
     inputs: mpsc::Receiver<Inbound>,
     metrics: Arc<Metrics>,
+    asked: Arc<Asked>,
     cut: CancellationToken,
 }
 
 /// The control link of validator 1, from its inlet to the ordering thread's inbox.
 fn pumped(network: &TestNetwork) -> Pumped {
+    pumped_on(network, Class::Control)
+}
+
+fn pumped_on(network: &TestNetwork, class: Class) -> Pumped {
     let (_folder, config) = written(network, |_| {});
     let checked = config.check().unwrap();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(&replica::all_tables()));
@@ -39,13 +44,14 @@ fn pumped(network: &TestNetwork) -> Pumped {
     let (inbox, inputs) = mpsc::channel(64);
     let pool = Arc::new(crate::runtime::checks::pool("verify", 1).unwrap());
     let mut ingress = Ingress::new(&checked, &store, inbox, &metrics, &pool);
-    let inlet = ingress.open(Author::new(1), Class::Control);
+    let inlet = ingress.open(Author::new(1), class);
+    let asked = ingress.asked();
     let (_, notices) = mpsc::channel(1);
     ingress.start(&Sender::nowhere(), notices);
     // The tasks end with the inlet.
     ingress.tasks.detach_all();
     let room = Arc::new(Semaphore::new(ROOM));
-    Pumped { inlet, room, inputs, metrics, cut: CancellationToken::new() }
+    Pumped { inlet, room, inputs, metrics, asked, cut: CancellationToken::new() }
 }
 
 impl Pumped {
@@ -106,6 +112,7 @@ async fn what_is_valid_arrives_in_order_and_what_is_not_is_counted_and_dropped()
         speaker: replica::wire::Speaker::Validator(Author::new(1)),
         class: Class::Control,
     };
+    pumped.asked.note(Author::new(1), &Message::FetchVertices(Vec::new()));
     pumped.send(Message::Vertex(good.encoded().clone()).to_bytes()).await;
     pumped.send(Message::Vertex(spoilt.clone().into()).to_bytes()).await;
     pumped.send(Message::Vertices(vec![good.encoded().clone(), spoilt.into()]).to_bytes()).await;
@@ -138,6 +145,44 @@ async fn a_request_is_answered_beside_the_ordering_thread() {
     pumped.send(Message::FetchRounds(rounds).to_bytes()).await;
     pumped.send(status(3).to_bytes()).await;
     assert!(matches!(pumped.input().await, Input::Status { .. }));
+}
+
+#[tokio::test]
+async fn each_request_lets_one_answer_in_and_no_other_is_checked() {
+    let network = TestNetwork::new(4);
+    let from =
+        VertexRef::genesis(network.committee.chain(), network.committee.epoch(), Author::new(0));
+    // Checking it would find it invalid, and the reason counted would be another one.
+    let bad = vec![Bytes::from_static(b"no vertex")];
+    let range = |vertices| Range { from, next: None, coins: Vec::new(), vertices };
+    let rounds = Message::FetchRounds(FetchRounds { from, until: Round::new(5) });
+    let named = Message::FetchVertices(vec![from]);
+    let (good_range, bad_range) = (range(Vec::new()), range(bad.clone()));
+    let rows = [
+        (Class::Control, &named, &rounds, Message::Vertices(Vec::new()), Message::Vertices(bad)),
+        (Class::Bulk, &rounds, &named, Message::Range(good_range), Message::Range(bad_range)),
+    ];
+    for (class, request, other, good, bad) in rows {
+        let mut pumped = pumped_on(&network, class);
+        let peer = Author::new(1);
+        pumped.asked.note(Author::new(2), request);
+        pumped.asked.note(peer, other);
+        pumped.asked.note(peer, request);
+        pumped.asked.note(peer, request);
+        for _ in 0..2 {
+            pumped.send(good.to_bytes()).await;
+            let input = pumped.input().await;
+            assert!(matches!(input, Input::Vertices { .. } | Input::Range { .. }), "{input:?}");
+        }
+        assert!(!pumped.cut.is_cancelled());
+        pumped.send(bad.to_bytes()).await;
+        timeout(PATIENCE, pumped.cut.cancelled()).await.unwrap();
+        pumped.counted("unasked", 1);
+        pumped.asked.note(peer, request);
+        pumped.send(good.to_bytes()).await;
+        pumped.input().await;
+        pumped.counted("unasked", 1);
+    }
 }
 
 #[tokio::test]

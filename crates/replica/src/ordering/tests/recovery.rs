@@ -1,11 +1,18 @@
 //! Restart and catch-up.
 
+use std::collections::VecDeque;
+
 use consensus::Leaders;
+use consensus::WINDOW;
 use types::table::Changes;
 use types::table::Table;
 use types::table::TableRead as _;
 
 use super::*;
+use crate::receive::Received;
+use crate::receive::receive;
+use crate::serve::Request;
+use crate::serve::serve;
 
 #[test]
 fn a_restart_goes_on_where_the_store_ends_and_signs_no_round_twice() {
@@ -135,4 +142,40 @@ fn a_partition_heals() {
     net.run_loaded(seconds(3));
     assert!(net.status(0).round.distance_from(round) > 50);
     net.check();
+}
+
+#[test]
+fn who_catches_up_combines_no_shares_of_coins_that_it_is_told_however_many_at_once() {
+    let mut net = Net::with(1, Leaders::Coin);
+    net.run(seconds(600));
+    let config = OrderingConfig { own: None, ..net.config(0) };
+    let rules = config.parameters.rules();
+    let store = store::MemoryStore::new(tables());
+    let mut follower = Ordering::open(config, &store).unwrap();
+    let from = author(0);
+    let status = net.ordering(0).own_status();
+    let mut inputs =
+        VecDeque::from([Input::Wake, Input::Connected(from), Input::Status { from, status }]);
+    let mut longest = 0;
+    while let Some(input) = inputs.pop_front() {
+        if let Input::Range { range, .. } = &input {
+            longest = longest.max(range.coins.len());
+        }
+        follower.handle(net.now, TimestampMs::ZERO, input);
+        while let Some(step) = follower.poll_step() {
+            for action in step.write(&store).unwrap() {
+                assert!(!matches!(action, Action::Coin(_)), "{action:?}");
+                let Action::Send { message: Message::FetchRounds(rounds), .. } = action else {
+                    continue;
+                };
+                let answer = serve(&net.nodes[0].store, &Request::Rounds(rounds)).unwrap();
+                match receive(from, answer, &net.network.committee, rules).unwrap() {
+                    Received::Input(input) => inputs.push_back(input),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    assert!(longest > 2 * usize::try_from(WINDOW).unwrap(), "{longest} coins in one answer");
+    assert_eq!(follower.status(net.now).commit, net.status(0).commit);
 }
