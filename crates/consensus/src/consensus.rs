@@ -409,7 +409,7 @@ impl Consensus {
             Suspension::Full => return self.outputs.push_back(full(reference)),
         }
         // Nobody needs what a vertex of a left-out author leads to until somebody else's waits for it.
-        let needs = !self.is_left_out(reference.author);
+        let needs = self.wants(&reference);
         let through = |author| needs && self.is_left_out(author);
         let missing = self.suspended.unknown_below(missing, through).into_iter().collect();
         self.outputs.push_back(Output::Missing { vertex: reference, missing });

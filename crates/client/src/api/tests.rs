@@ -61,11 +61,13 @@ fn a_status_names_every_validator() {
             "height": 101,
             "lag_commits": 1,
             "last_event": 9,
+            "evidence": 0,
             "validators": [{
                 "index": 0,
                 "name": "zero",
                 "state": "behind",
                 "behind_rounds": 3,
+                "behind_commits": 4,
                 "round": 6,
                 "commit": 2,
                 "last_seen_ms": 12

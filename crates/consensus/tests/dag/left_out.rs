@@ -26,6 +26,18 @@ fn parents(drawing: &Drawing, player: &Player) -> String {
     drawing.names(&edges.parents)
 }
 
+/// What the machine asks for when it gets a vertex.
+fn missing_after(player: &mut Player, drawing: &Drawing, name: &str) -> String {
+    player.machine.insert(drawing.vertex(name));
+    let mut missing = Vec::new();
+    while let Some(output) = player.machine.poll_output() {
+        if let Output::Missing { missing: now, .. } = output {
+            missing.extend(now);
+        }
+    }
+    drawing.names(&missing)
+}
+
 #[test]
 fn a_proven_equivocator_is_no_parent_and_no_late_edge() {
     let drawing = Drawing::new(4, CAUGHT);
@@ -94,16 +106,7 @@ fn what_a_left_out_vertex_waits_for_is_named_again_once_somebody_else_waits_for_
     let mut drawing = Drawing::new(4, CAUGHT);
     drawing.add("ABC3 -> [A2, B2, C2]; D3 -> [A2, B2, D2]; B4 -> [*]");
     let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
-    let mut missing = |name: &str| {
-        player.machine.insert(drawing.vertex(name));
-        let mut missing = Vec::new();
-        while let Some(output) = player.machine.poll_output() {
-            if let Output::Missing { missing: now, .. } = output {
-                missing.extend(now);
-            }
-        }
-        drawing.names(&missing)
-    };
+    let mut missing = |name: &str| missing_after(&mut player, &drawing, name);
     for name in ["A1", "B1", "C1", "D1", "A2", "B2", "C2", "A3", "B3", "C3"] {
         assert_eq!(missing(name), "");
     }
@@ -111,6 +114,22 @@ fn what_a_left_out_vertex_waits_for_is_named_again_once_somebody_else_waits_for_
     // From here on D is left out: D2 would be turned away, since only D3 waits for it.
     assert_eq!(missing("D1'"), "");
     assert_eq!(missing("B4"), "D2");
+}
+
+#[test]
+fn a_chain_of_left_out_vertices_is_named_whole_in_whatever_order_it_comes() {
+    let mut drawing = Drawing::new(4, CAUGHT);
+    drawing.add("ABC3 -> [A2, B2, C2]; D3 -> [A2, B2, D2]; ABC4 -> [A3, B3, C3]");
+    drawing.add("D4 -> [A3, B3, D3]; B5 -> [A4, B4, D4]");
+    let mut player = Player::of(&drawing, Some(0), wave(5), leaders(""));
+    let mut missing = |name: &str| missing_after(&mut player, &drawing, name);
+    let held = "A1 B1 C1 D1 A2 B2 C2 A3 B3 C3 A4 B4 C4";
+    assert!(held.split(' ').all(|name| missing(name).is_empty()));
+    assert_eq!(missing("D3"), "D2");
+    assert_eq!(missing("D1'"), "");
+    assert_eq!(missing("B5"), "D4");
+    // D4 is needed now, and with it what D3 has been waiting for all the while.
+    assert_eq!(missing("D4"), "D2");
 }
 
 #[test]

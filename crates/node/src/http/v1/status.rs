@@ -27,6 +27,8 @@ pub(crate) async fn get(State(services): State<Services>) -> Json<Status> {
 pub(crate) fn build(handle: &Handle) -> Status {
     let genesis = handle.genesis();
     let now = handle.status();
+    // The two halves tell of themselves apart; what is applied is ordered.
+    let commit = now.commit.max(now.applied);
     let validators = now.peers.iter().map(|peer| {
         let own = peer.state == PeerState::Own;
         let (state, behind_rounds) = match peer.state {
@@ -42,7 +44,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
             behind_commits: behind_commits(&now, peer),
             round: peer.round,
             // Nobody tells a node its own commit.
-            commit: if own { now.commit } else { peer.commit },
+            commit: if own { commit } else { peer.commit },
             last_seen_ms: peer.heard_ms,
         }
     });
@@ -54,9 +56,9 @@ pub(crate) fn build(handle: &Handle) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         validator: handle.own(),
         round: now.round,
-        commit: now.commit,
+        commit,
         height: now.height,
-        lag_commits: now.commit.distance_from(now.applied),
+        lag_commits: commit.distance_from(now.applied),
         last_event: now.last_event,
         recovering: now.recovering.map(recovering),
         evidence: now.evidence,
