@@ -253,33 +253,21 @@ impl Ordering {
         now: Moment,
     ) {
         self.peers.heard(from, now);
-        // Whoever bounds what is received lets in as many answers as were asked for.
-        if let Some(late) = self.catch_up.answered(from, range) {
-            self.take_range(from, late, now);
-        }
+        self.catch_up.answered(from, range);
         while let Some(range) = self.catch_up.take_answer() {
-            self.take_range(from, range, now);
-        }
-    }
-
-    fn take_range(
-        &mut self,
-        from: Author,
-        range: Range<Verified<Vertex>, VerifiedCoin>,
-        now: Moment,
-    ) {
-        // Each before the vertices that carry its shares, and not long before: a coin far above
-        // what is held is passed over, and its shares would have to be combined after all.
-        let mut coins = range.coins.into_iter().peekable();
-        for vertex in range.vertices {
-            while let Some(coin) = coins.next_if(|coin| coin.round() <= vertex.round()) {
-                self.consensus.reveal(coin);
-                self.drain(None);
+            // Each before the vertices that carry its shares, and not long before: a coin far above
+            // what is held is passed over, and its shares would have to be combined after all.
+            let mut coins = range.coins.into_iter().peekable();
+            for vertex in range.vertices {
+                while let Some(coin) = coins.next_if(|coin| coin.round() <= vertex.round()) {
+                    self.consensus.reveal(coin);
+                    self.drain(None);
+                }
+                self.receive(from, [vertex], now);
             }
-            self.receive(from, [vertex], now);
+            coins.for_each(|coin| self.consensus.reveal(coin));
+            self.drain(None);
         }
-        coins.for_each(|coin| self.consensus.reveal(coin));
-        self.drain(None);
     }
 
     fn receive_status(&mut self, from: Author, status: &Status, now: Moment) {

@@ -20,7 +20,7 @@ export CARGO_TARGET_DIR=$base/target
 count() {
     case $1 in
     restart) echo "${RESTARTS:-20}" ;;
-    *) echo "${SCHEDULES:-500}" ;;
+    *) echo "${SCHEDULES:-1000}" ;;
     esac
 }
 

@@ -18,6 +18,7 @@ mod ambush;
 mod attacks;
 mod chart;
 mod descent;
+mod drawn;
 mod exhaust;
 mod foundry;
 mod judge;

@@ -96,22 +96,12 @@ impl CatchUp {
         self.run.as_ref().is_some_and(|run| run.start <= round && round <= run.target)
     }
 
-    /// Keeps an answer until its turn. Gives it back when nothing waits for it any more: it came too
-    /// late, over a link on which everything does, and is as good as ever.
-    pub(super) fn answered(
-        &mut self,
-        from: Author,
-        range: Range<Verified<Vertex>, VerifiedCoin>,
-    ) -> Option<Range<Verified<Vertex>, VerifiedCoin>> {
-        let run = self.run.as_mut().filter(|run| run.peer == from);
-        let mut slots = run.into_iter().flat_map(|run| &mut run.slots);
-        let slot = slots.find(|slot| slot.request.from == range.from && slot.answer.is_none());
-        match slot {
-            Some(slot) => {
-                slot.answer = Some(range);
-                None
-            }
-            None => Some(range),
+    /// Takes an answer, if it answers something.
+    pub(super) fn answered(&mut self, from: Author, range: Range<Verified<Vertex>, VerifiedCoin>) {
+        let Some(run) = self.run.as_mut().filter(|run| run.peer == from) else { return };
+        let mut slots = run.slots.iter_mut();
+        if let Some(slot) = slots.find(|slot| slot.request.from == range.from) {
+            slot.answer.get_or_insert(range);
         }
     }
 

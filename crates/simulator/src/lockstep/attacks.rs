@@ -7,6 +7,7 @@ use super::Arena;
 use super::Foundry;
 use super::Judged;
 use super::Violation;
+use super::drawn;
 use crate::options::Leaders;
 
 /// An attack.
@@ -22,6 +23,8 @@ pub enum Attack {
     Delay,
     /// At a slot and at its anchor, one after the other, with one equivocator.
     Anchors,
+    /// At the search for an anchor, by a drawn schedule and its neighbours.
+    Search,
     /// At the order of two slots a round, with one equivocator.
     Slots,
     /// At the garbage line, which follows closely, by delay alone.
@@ -35,12 +38,13 @@ pub enum Attack {
 
 impl Attack {
     /// Every attack.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Quorums,
         Self::QuorumsOfSeven,
         Self::Twins,
         Self::Delay,
         Self::Anchors,
+        Self::Search,
         Self::Slots,
         Self::Garbage,
         Self::Proof,
@@ -55,6 +59,7 @@ impl Attack {
             Self::Twins => "twins",
             Self::Delay => "delay",
             Self::Anchors => "anchors",
+            Self::Search => "search",
             Self::Slots => "slots",
             Self::Garbage => "garbage",
             Self::Proof => "proof",
@@ -78,7 +83,7 @@ impl Attack {
             Self::Quorums => four,
             Self::QuorumsOfSeven => Arena { validators: 7, equivocators: 2, ..four },
             Self::Twins => Arena { leader_lies: true, ..four },
-            Self::Delay => Arena { equivocators: 0, ..four },
+            Self::Delay | Self::Search => Arena { equivocators: 0, ..four },
             Self::Anchors => Arena { aims: 2, ..four },
             Self::Slots => Arena { slots: 2, wave: 5, ..four },
             Self::Garbage => Arena { gc_depth: 4, equivocators: 0, ..four },
@@ -92,7 +97,10 @@ impl Attack {
     /// # Errors
     /// When a promise was broken.
     pub fn play(self, foundry: &mut Foundry, seed: u64) -> Result<Judged, Violation> {
-        self.arena().descend(foundry, seed)
+        match self {
+            Self::Search => drawn::play(foundry, seed),
+            _ => self.arena().descend(foundry, seed),
+        }
     }
 }
 

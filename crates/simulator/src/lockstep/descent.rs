@@ -7,6 +7,7 @@
 
 use rand::RngExt as _;
 use rand::SeedableRng as _;
+use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 use types::Author;
 use types::Round;
@@ -16,6 +17,7 @@ use super::Arena;
 use super::foundry::Foundry;
 use super::judge::Judged;
 use super::judge::Violation;
+use super::judge::is_certain;
 use super::judge::judge;
 use super::play::Play;
 use super::votes::Led;
@@ -25,7 +27,9 @@ const WIDE_PERCENT: u32 = 15;
 /// How likely a vertex follows its aim rather than chance, in percent.
 const AIMED_PERCENT: u32 = 85;
 /// How likely equivocators may make twins in every round rather than in one, in percent.
-const ALWAYS_TWINS_PERCENT: u32 = 25;
+const ALWAYS_TWINS_PERCENT: u32 = 20;
+/// Below which of a hundred, and above that, they come in the vote or the decision round.
+const LAST_TWINS_PERCENT: u32 = 75;
 /// How likely one validator's newest vertices are shown to nobody else, in percent.
 const SHUNNED_PERCENT: u32 = 40;
 
@@ -52,16 +56,22 @@ pub(super) fn descend(
     // A pair of twins is proof, and whoever has it leaves their author out. So they come once, and
     // mostly late.
     let depth = wave * u64::try_from(arena.aims).unwrap_or(1);
-    let twins_at = match random.random_ratio(ALWAYS_TWINS_PERCENT, 100) {
-        true => None,
-        false => Some(Round::new(random.random_range(1..=depth))),
+    let twins_at = match random.random_range(0..100) {
+        0..ALWAYS_TWINS_PERCENT => None,
+        ALWAYS_TWINS_PERCENT..LAST_TWINS_PERCENT => {
+            Some(Round::new(depth - random.random_range(0..=1)))
+        }
+        _ => Some(Round::new(random.random_range(1..=depth))),
     };
+    let mut below = None;
     // Each slot that is aimed at lies where the one before looks for its anchor.
     for _ in 0..arena.aims {
         let led = play.round.next();
         let author = foundry.leaders(led)[0];
         let led = Led { round: led, author, wave, quorum };
-        let descent = Descent { led, twins_at, wants: random.random_range(20..=80) };
+        let wants = random.random_range(20..=80);
+        let descent = Descent { led, below, twins_at, wants };
+        below = Some(led);
         for _ in 0..wave {
             descent.round(&mut play, foundry, &mut random);
         }
@@ -78,6 +88,8 @@ pub(super) fn descend(
 #[derive(Clone, Copy)]
 struct Descent {
     led: Led,
+    /// The slot that was aimed at before, which looks for its anchor from here on.
+    below: Option<Led>,
     /// The one round of twins; none when every round may have some.
     twins_at: Option<Round>,
     /// How many in a hundred vertices are to lead to the leader.
@@ -89,11 +101,18 @@ impl Descent {
         let mut row = vec![Vec::new(); play.row.len()];
         let size = foundry.committee().quorums().validators();
         let is_shunned = random.random_ratio(SHUNNED_PERCENT, 100);
-        let shunned = is_shunned.then(|| Author::new(random.random_range(0..size)));
+        let mut shunned = is_shunned.then(|| Author::new(random.random_range(0..size)));
+        if self.below.is_some() && play.round == self.led.decision_round() {
+            // Somebody alone is to know the last certificate of the anchor.
+            let row = play.row.iter().flatten().copied();
+            let certain: Vec<VertexRef> =
+                row.filter(|vertex| is_certain(*vertex, &self.led, play)).collect();
+            shunned = certain.choose(random).map(|vertex| vertex.author);
+        }
         for author in foundry.committee().authors() {
             let built = &mut row[author.index()];
             if play.is_honest(author) {
-                let shown = self.aim(play, Some(author), shunned, random);
+                let shown = self.aim(play, Some(author), None, shunned, random);
                 let takes_all = random.random_ratio(WIDE_PERCENT, 100);
                 built.extend(play.build(author, &shown, takes_all, foundry));
                 continue;
@@ -104,7 +123,9 @@ impl Descent {
                 None => random.random_range(1..=2),
             };
             for mark in 0..twins {
-                let mut parents = self.aim(play, None, shunned, random);
+                // Twins want different things.
+                let wanted = (twins > 1).then_some(mark == 0);
+                let mut parents = self.aim(play, None, wanted, shunned, random);
                 if parents.len() < foundry.quorum() {
                     continue;
                 }
@@ -124,17 +145,23 @@ impl Descent {
         self,
         play: &Play,
         own: Option<Author>,
+        wanted: Option<bool>,
         shunned: Option<Author>,
         random: &mut ChaCha8Rng,
     ) -> Vec<VertexRef> {
         let mut row = play.sample_row(random);
         if play.round >= self.led.round && random.random_ratio(AIMED_PERCENT, 100) {
-            let wanted = random.random_ratio(self.wants, 100);
+            let wanted = wanted.unwrap_or_else(|| random.random_ratio(self.wants, 100));
             let misfit = |vertex: &VertexRef| {
                 let Led { round, author, .. } = self.led;
                 play.leads(*vertex, round, author).is_some() != wanted
             };
             row.sort_by_cached_key(misfit);
+        }
+        if let Some(below) = self.below.filter(|_| play.round.next() == self.led.round) {
+            // The leader that may become the anchor misses the certificates that others hold.
+            let is_leader = own == Some(self.led.author);
+            row.sort_by_cached_key(|vertex| is_certain(*vertex, &below, play) == is_leader);
         }
         row.sort_by_key(|vertex| Some(vertex.author) == shunned);
         row.sort_by_key(|vertex| Some(vertex.author) != own);

@@ -184,7 +184,7 @@ fn views_of(play: &Play, led: &Led, random: &mut ChaCha8Rng) -> Vec<Vec<VertexRe
 }
 
 /// Whether a vertex certifies the aimed leader, or has a certificate right below it.
-fn is_certain(vertex: VertexRef, led: &Led, play: &Play) -> bool {
+pub(super) fn is_certain(vertex: VertexRef, led: &Led, play: &Play) -> bool {
     if vertex.round < led.decision_round() {
         return false;
     }
