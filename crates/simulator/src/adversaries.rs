@@ -54,6 +54,9 @@ pub(crate) trait Scheduler: fmt::Debug {
     /// Takes note of a vertex that was just signed, by whomever.
     fn made(&mut self, _vertex: &Verified<Vertex>, _sight: &Sight, _chance: &mut Schedule) {}
 
+    /// A validator lost its power, and with it every message that was on its way to it.
+    fn cut_off(&mut self, _author: Author) {}
+
     /// What becomes of a message. `usual` is the time that it takes without a reason.
     fn fate(&mut self, letter: &Letter<'_>, sight: &Sight, chance: &mut Schedule) -> Fate;
 }

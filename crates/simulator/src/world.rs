@@ -82,10 +82,9 @@ pub use absence::Absence;
 pub use absence::Held as HeldAt;
 pub(crate) use absence::absence;
 
-/// How many delays a run may take beside those for its rounds, before it counts as stalled.
-const DELAYS_SPARE: u64 = 3_000;
-/// How many delays a round may take, all disturbances included, before the run counts as stalled.
-const DELAYS_PER_ROUND_MAX: u64 = 40;
+/// How many delays may pass, all disturbances included, without anybody honest getting on, before the
+/// run counts as stalled.
+const STILL_DELAYS_MAX: u64 = 3_000;
 /// How many things may happen in a run for each round and pair of validators.
 const EVENTS_PER_PAIR_MAX: u64 = 200;
 /// How many things may happen beside those.
@@ -306,8 +305,8 @@ impl<'m> World<'m> {
 
     fn go_on(&mut self) {
         let rounds = self.options.rounds;
-        let delays = rounds.saturating_mul(DELAYS_PER_ROUND_MAX).saturating_add(DELAYS_SPARE);
-        let end = self.now.after(Span::new(delays.saturating_mul(DELAY.value())));
+        let mut reached = self.reached();
+        let mut end = self.now.after(self.network_delay(STILL_DELAYS_MAX));
         let pairs = u64::from(self.options.validators).pow(2);
         let events_max = rounds
             .saturating_mul(pairs)
@@ -321,6 +320,11 @@ impl<'m> World<'m> {
             };
             self.now = at;
             events += 1;
+            let progress = self.reached();
+            if progress > reached {
+                reached = progress;
+                end = self.now.after(self.network_delay(STILL_DELAYS_MAX));
+            }
             if at > end || events > events_max {
                 self.violation = Some(self.stalled());
                 break;
@@ -386,6 +390,15 @@ impl<'m> World<'m> {
         };
         let mut honest = self.nodes.iter().filter(|node| node.is_judged());
         honest.all(is_through) && self.load.owed().is_none()
+    }
+
+    /// How far the honest validators are, in all: the rounds that they decided and the commits that
+    /// they applied. Whoever is down has got nowhere.
+    fn reached(&self) -> u64 {
+        let honest = self.nodes.iter().filter(|node| node.is_judged());
+        let decided = |node: &Node| node.decided_round().map_or(0, Round::value);
+        let applied = |node: &Node| node.applied().map_or(0, CommitIndex::value);
+        honest.map(|node| decided(node).saturating_add(applied(node))).sum()
     }
 
     fn stalled(&self) -> Violation {

@@ -38,6 +38,12 @@ impl SlowReaders {
 }
 
 impl Scheduler for SlowReaders {
+    fn cut_off(&mut self, author: Author) {
+        if let Some(free) = self.free.get_mut(&author) {
+            *free = Moment::ZERO;
+        }
+    }
+
     fn fate(&mut self, letter: &Letter<'_>, sight: &Sight, _: &mut Schedule) -> Fate {
         let arrives = sight.now.after(letter.usual);
         let Some(free) = self.free.get_mut(&letter.to) else { return Fate::After(letter.usual) };

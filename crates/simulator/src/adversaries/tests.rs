@@ -239,6 +239,9 @@ fn a_slow_reader_reads_one_after_the_other_and_loses_what_does_not_fit() {
             let spans: Vec<Fate> = fates.collect();
             assert!(matches!((first, spans[0]), (Fate::After(a), Fate::After(b)) if a < b));
             assert!(spans.contains(&Fate::Lost));
+            // Its power goes, and with it what waited before it.
+            scheduler.cut_off(author(to));
+            assert_eq!(fate(&mut scheduler, (from, to), &[], &sight, &mut chance), first);
         }
     }
     assert_eq!(slow, 1, "f of them");

@@ -1,5 +1,8 @@
-//! All validators tell one order: the same commits at the same indices, without gaps, each vertex
-//! once and after everything that it refers to.
+//! All validators write and tell one order: the same commits at the same indices, without gaps, each
+//! vertex once and after everything that it refers to.
+//!
+//! A commit counts from the moment when it is written: the power may go before it is told, and what
+//! is on the disk is not told again after a restart.
 //!
 //! Source: `docs/consensus.md`, the properties; not the rule by which they are reached.
 
@@ -17,22 +20,31 @@ use types::VertexRef;
 use super::Verdict;
 use super::ensure;
 
-/// The one order, as long as the longest that anybody told.
+/// The one order, as long as the longest that anybody wrote.
 #[derive(Debug)]
 pub(crate) struct Order {
     gc_depth: u64,
     commits: Vec<Commit>,
     ordered: BTreeMap<VertexRef, CommitIndex>,
     places: BTreeMap<(Round, Author), Digest>,
-    /// The last commit that each validator told since it started.
-    told: Vec<Option<CommitIndex>>,
+    /// What each validator did since it started.
+    lives: Vec<Life>,
+}
+
+/// How far one validator came since it started.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    /// The last commit that it wrote.
+    wrote: Option<CommitIndex>,
+    /// The last commit that it told.
+    told: Option<CommitIndex>,
 }
 
 impl Order {
     pub(crate) fn new(validators: usize, gc_depth: u64) -> Self {
-        let told = vec![None; validators];
+        let lives = vec![Life::default(); validators];
         let (ordered, places) = (BTreeMap::new(), BTreeMap::new());
-        Self { gc_depth, commits: Vec::new(), ordered, places, told }
+        Self { gc_depth, commits: Vec::new(), ordered, places, lives }
     }
 
     /// The commits so far.
@@ -50,36 +62,56 @@ impl Order {
         self.commits.last().map_or(Digest::ZERO, Commit::digest)
     }
 
-    /// A validator lost its memory: it may tell again what its disk lost.
+    /// A validator lost its memory: it may write and tell again what its disk lost.
     pub(crate) fn restarted(&mut self, by: Author) {
-        if let Some(told) = self.told.get_mut(by.index()) {
-            *told = None;
+        if let Some(life) = self.lives.get_mut(by.index()) {
+            *life = Life::default();
         }
     }
 
-    /// A validator told its next commit.
-    pub(crate) fn told(&mut self, by: Author, ordered: &Ordered) -> Verdict {
+    /// A validator writes its next commit.
+    pub(crate) fn wrote(&mut self, by: Author, ordered: &Ordered) -> Verdict {
         let commit = &ordered.commit;
         let index = commit.index;
-        let before = self.told.get(by.index()).copied().flatten();
-        ensure(before.is_none_or(|before| before.next() == index), || {
-            format!("no gaps: validator {by} told commit {index} after {before:?}")
-        })?;
-        if let Some(told) = self.told.get_mut(by.index()) {
-            *told = Some(index);
+        if let Some(life) = self.lives.get_mut(by.index()) {
+            follows(by, "wrote", life.wrote, index)?;
+            life.wrote = Some(index);
         }
         let named: Vec<_> = ordered.vertices.iter().map(|vertex| vertex.reference()).collect();
         ensure(named == commit.vertices, || {
             format!("validator {by}: commit {index} came with other vertices than it names")
         })?;
-        let place = usize::try_from(index.value()).unwrap_or(usize::MAX);
-        let known = place.checked_sub(1).and_then(|place| self.commits.get(place));
-        match known {
+        match self.at(index) {
             Some(known) => ensure(known == commit, || {
-                format!("agreement: validator {by} told {commit:?}, somebody else {known:?}")
+                format!("agreement: validator {by} wrote {commit:?}, somebody else {known:?}")
             }),
             None => self.extend(by, ordered),
         }
+    }
+
+    /// A validator tells its next commit, which it wrote before.
+    pub(crate) fn told(&mut self, by: Author, ordered: &Ordered) -> Verdict {
+        let commit = &ordered.commit;
+        let index = commit.index;
+        if let Some(life) = self.lives.get_mut(by.index()) {
+            follows(by, "told", life.told, index)?;
+            life.told = Some(index);
+            ensure(life.wrote >= Some(index), || {
+                format!("validator {by} told {index} and wrote up to {:?}", life.wrote)
+            })?;
+        }
+        let named = ordered.vertices.iter().map(|vertex| vertex.reference());
+        ensure(named.eq(commit.vertices.iter().copied()), || {
+            format!("validator {by}: commit {index} came with other vertices than it names")
+        })?;
+        ensure(self.at(index) == Some(commit), || {
+            format!("agreement: validator {by} told {commit:?}, and wrote {:?}", self.at(index))
+        })
+    }
+
+    fn at(&self, index: CommitIndex) -> Option<&Commit> {
+        let place = usize::try_from(index.value()).unwrap_or(usize::MAX);
+        place.checked_sub(1).and_then(|place| self.commits.get(place))
     }
 
     fn extend(&mut self, by: Author, ordered: &Ordered) -> Verdict {
@@ -87,7 +119,7 @@ impl Order {
         let index = commit.index;
         let previous = self.commits.last();
         let next = previous.map_or(CommitIndex::new(1), |last| last.index.next());
-        ensure(index == next, || format!("no gaps: validator {by} told {index}, due is {next}"))?;
+        ensure(index == next, || format!("no gaps: validator {by} wrote {index}, due is {next}"))?;
         ensure(commit.previous == self.digest(), || format!("commit {index} breaks the chain"))?;
         let slot = |commit: &Commit| (commit.leader.round, commit.slot);
         ensure(previous.is_none_or(|last| slot(last) < slot(commit)), || {
@@ -135,6 +167,13 @@ impl Order {
         }
         Ok(())
     }
+}
+
+/// Nothing is passed over and nothing done twice between two starts.
+fn follows(by: Author, what: &str, before: Option<CommitIndex>, index: CommitIndex) -> Verdict {
+    ensure(before.is_none_or(|before| before.next() == index), || {
+        format!("no gaps: validator {by} {what} commit {index} after {before:?}")
+    })
 }
 
 const fn place(vertex: &VertexRef) -> (Round, Author) {
@@ -197,7 +236,7 @@ mod tests {
     }
 
     fn refused(order: &mut Order, by: u16, ordered: &Ordered, word: &str) {
-        let violation = order.told(Author::new(by), ordered).unwrap_err();
+        let violation = order.wrote(Author::new(by), ordered).unwrap_err();
         assert!(violation.0.contains(word), "{violation:?}");
     }
 
@@ -206,14 +245,45 @@ mod tests {
         let vertices = vertices();
         let mut order = Order::new(2, 100);
         let first = commit(&order, &vertices[..1]);
-        order.told(Author::new(0), &first).unwrap();
+        order.wrote(Author::new(0), &first).unwrap();
         let second = commit(&order, &vertices[1..]);
-        order.told(Author::new(0), &second).unwrap();
-        order.told(Author::new(1), &first).unwrap();
+        order.wrote(Author::new(0), &second).unwrap();
+        order.wrote(Author::new(1), &first).unwrap();
         order.restarted(Author::new(0));
-        order.told(Author::new(0), &second).unwrap();
+        order.wrote(Author::new(0), &second).unwrap();
         assert_eq!(order.commit_of(&vertices[2].reference()), Some(CommitIndex::new(2)));
         assert_eq!(order.commits().len(), 2);
+    }
+
+    #[test]
+    fn a_commit_that_is_written_counts_also_when_the_power_goes_before_it_is_told() {
+        let vertices = vertices();
+        let mut order = Order::new(1, 100);
+        let first = commit(&order, &vertices[..1]);
+        order.wrote(Author::ZERO, &first).unwrap();
+        order.told(Author::ZERO, &first).unwrap();
+        let second = commit(&order, &vertices[1..2]);
+        order.wrote(Author::ZERO, &second).unwrap();
+        order.restarted(Author::ZERO);
+        let third = commit(&order, &vertices[2..]);
+        order.wrote(Author::ZERO, &third).unwrap();
+        order.told(Author::ZERO, &third).unwrap();
+    }
+
+    #[test]
+    fn telling_what_is_not_written_or_what_is_another_commit_is_noticed() {
+        let vertices = vertices();
+        let mut order = Order::new(1, 100);
+        let first = commit(&order, &vertices[..1]);
+        let other = commit(&order, &vertices[..2]);
+        let violation = order.told(Author::ZERO, &first).unwrap_err();
+        assert!(violation.0.contains("wrote up to"), "{violation:?}");
+        order.restarted(Author::ZERO);
+        order.wrote(Author::ZERO, &first).unwrap();
+        let violation = order.told(Author::ZERO, &other).unwrap_err();
+        assert!(violation.0.contains("agreement"), "{violation:?}");
+        let violation = order.told(Author::ZERO, &first).unwrap_err();
+        assert!(violation.0.contains("no gaps"), "{violation:?}");
     }
 
     #[test]
@@ -222,7 +292,7 @@ mod tests {
         let mut order = Order::new(2, 100);
         let other = commit(&order, &vertices[..2]);
         let first = commit(&order, &vertices[..1]);
-        order.told(Author::new(0), &first).unwrap();
+        order.wrote(Author::new(0), &first).unwrap();
         refused(&mut order, 1, &other, "agreement");
     }
 
@@ -231,7 +301,7 @@ mod tests {
         let vertices = vertices();
         let mut order = Order::new(2, 100);
         let first = commit(&order, &vertices[..1]);
-        order.told(Author::new(0), &first).unwrap();
+        order.wrote(Author::new(0), &first).unwrap();
         refused(&mut order, 0, &first, "no gaps");
         let mut far = commit(&order, &vertices[1..]);
         far.commit.index = CommitIndex::new(3);
@@ -249,7 +319,7 @@ mod tests {
         bad.commit.leader = vertices[2].reference();
         refused(&mut order, 1, &bad, "its leader");
         let two = commit(&order, &vertices[..2]);
-        order.told(Author::new(2), &two).unwrap();
+        order.wrote(Author::new(2), &two).unwrap();
         let mut bad = commit(&order, &vertices[2..]);
         bad.commit.leader = vertices[0].reference();
         refused(&mut order, 2, &bad, "at or before");
@@ -262,7 +332,7 @@ mod tests {
         let orphan = commit(&order, &vertices[1..2]);
         refused(&mut order, 0, &orphan, "without");
         let first = commit(&order, &vertices[..1]);
-        order.told(Author::new(1), &first).unwrap();
+        order.wrote(Author::new(1), &first).unwrap();
         let again = commit(&order, &vertices[..2]);
         refused(&mut order, 1, &again, "again");
         let mut other = commit(&order, &vertices[1..]);

@@ -1,5 +1,8 @@
 //! Takes validators' power at any moment, and with it what was not synced; they return with their
 //! disks. Honest ones crash, and nobody counts as faulty for it.
+//!
+//! **Invariant:** the power stays in the end: whoever loses it again before it has read anything is
+//! not honest in the sense of the rule, but absent.
 
 use types::Author;
 use types::Digest;
@@ -10,6 +13,8 @@ use crate::trace::Note;
 
 /// Within how many steps and actions the power goes once it was decided.
 const FUSE_MAX: usize = 24;
+/// How often the power goes in a run, at most, for each round that it is to decide.
+const CUTS_PER_ROUND_MAX: u64 = 2;
 /// One power cut in so many takes everybody.
 const ALL_ONE_IN: u32 = 8;
 
@@ -17,7 +22,7 @@ impl World<'_> {
     /// Decides whose power will go: one's, or now and then everybody's. No more than f, and one at
     /// least, are down at a time otherwise.
     pub(super) fn lay_fuses(&mut self) {
-        if self.is_winding_down {
+        if self.is_winding_down || self.crashes >= CUTS_PER_ROUND_MAX * self.options.rounds {
             return;
         }
         let faults = usize::from(self.network.committee.quorums().faults()).max(1);
@@ -71,6 +76,9 @@ impl World<'_> {
         self.load.lost(own);
         for peer in self.network.committee.authors() {
             self.unlink(own, peer);
+        }
+        if let Some(scheduler) = &mut self.scheduler {
+            scheduler.cut_off(own);
         }
         let span = self.schedule.delays(0, 20);
         self.after(span, Event::Restart(own));

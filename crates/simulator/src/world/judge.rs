@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use consensus::Ordered;
 use replica::tables;
 use types::Author;
+use types::Commit;
 use types::Decode as _;
 use types::Digest;
 use types::Round;
@@ -38,6 +40,8 @@ impl World<'_> {
                 self.watch_vertex(own, &change.key);
             } else if change.table == tables::COINS {
                 self.watch_coin(own, &change.key, value);
+            } else if change.table == tables::COMMITS {
+                self.watch_commit(own, value);
             }
         }
         // Proof of twins may stand before the second one of them.
@@ -61,6 +65,16 @@ impl World<'_> {
         };
         self.accusations.holds(own, &reference);
         self.known.entry(reference).or_insert(vertex);
+    }
+
+    fn watch_commit(&mut self, own: Author, value: &[u8]) {
+        let Ok(commit) = Commit::from_bytes(value) else {
+            return self.broken(own, &"one order: it writes a commit that is none");
+        };
+        let made = commit.vertices.iter().filter_map(|vertex| self.made.get(vertex));
+        let vertices = made.cloned().collect();
+        let verdict = self.order.wrote(own, &Ordered { commit, vertices });
+        self.judge(verdict);
     }
 
     fn watch_coin(&mut self, own: Author, key: &[u8], value: &[u8]) {
