@@ -10,6 +10,7 @@ use replica::wire::Hello;
 use replica::wire::Message;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -33,6 +34,9 @@ use crate::mesh::tls;
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MOST: Duration = Duration::from_secs(3);
+/// A connection that stood for less counts as an attempt that failed. Two machines with the same key
+/// put each other out: they take turns at this pace and not at that of the processor.
+const STOOD_LEAST: Duration = Duration::from_secs(1);
 
 /// Makes connections of one class to one peer.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(super) struct Dialer {
     tls: Arc<ClientConfig>,
     deadline: Duration,
     pause: Duration,
+    /// When the last connection was made.
+    since: Option<Instant>,
     /// The public key of this node, for whoever has to list it.
     key: String,
     refusals: LogLimit,
@@ -86,6 +92,7 @@ impl Dialer {
             tls: tls::client_config(&config.key, &member.transport_key)?,
             deadline: config.limits.handshake_timeout,
             pause: PAUSE_LEAST,
+            since: None,
             key: hex::encode(config.key.public().to_bytes()),
             refusals: LogLimit::default(),
         })
@@ -93,10 +100,14 @@ impl Dialer {
 
     /// Dials until a connection stands. Cancel safe: a broken-off attempt is just closed.
     pub(super) async fn connect(&mut self) -> Stream {
+        match self.since.take() {
+            Some(since) if since.elapsed() < STOOD_LEAST => self.wait().await,
+            _ => self.pause = PAUSE_LEAST,
+        }
         loop {
             match self.attempt().await {
                 Ok(stream) => {
-                    self.pause = PAUSE_LEAST;
+                    self.since = Some(Instant::now());
                     return stream;
                 }
                 Err(error @ (DialError::Refused(_) | DialError::Unknown(_))) => {
@@ -114,9 +125,13 @@ impl Dialer {
                     );
                 }
             }
-            sleep(jittered(self.pause)).await;
-            self.pause = (self.pause * 2).min(PAUSE_MOST);
+            self.wait().await;
         }
+    }
+
+    async fn wait(&mut self) {
+        sleep(jittered(self.pause)).await;
+        self.pause = (self.pause * 2).min(PAUSE_MOST);
     }
 
     async fn attempt(&self) -> Result<Stream, DialError> {

@@ -134,6 +134,22 @@ async fn frames_arrive_in_order_on_their_own_connection_both_ways() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_put_out_at_once_is_not_dialled_again_at_once() {
+    let network = TestNetwork::new(4);
+    let upper = start(config(&network, 1, &[(0, nowhere())])).await;
+    let (own, peer) = (config(&network, 0, &[]), Author::new(1));
+    let address = upper.address().to_string();
+    let mut dialer = dial::Dialer::new(&own, peer, Class::Control, &address).unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..5 {
+        drop(soon(dialer.connect()).await);
+    }
+    // Four pauses of 50, 100, 200 and 400 ms, each shortened by chance to a half at most.
+    assert!(began.elapsed() >= Duration::from_millis(375), "{:?}", began.elapsed());
+    upper.stop().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_stops_is_gone_and_one_that_returns_is_connected() {
     let network = TestNetwork::new(4);
     let (lower, mut upper) = pair(&network).await;
