@@ -264,6 +264,11 @@ impl Consensus {
         self.suspended.highest_of(author)
     }
 
+    /// How many vertices wait for others.
+    pub fn suspended_len(&self) -> usize {
+        self.suspended.len()
+    }
+
     /// Whether a vertex is known but waits for others.
     pub fn is_suspended(&self, reference: &VertexRef) -> bool {
         self.suspended.contains(reference)

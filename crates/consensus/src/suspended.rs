@@ -55,6 +55,10 @@ pub(crate) struct Swept {
 }
 
 impl Suspended {
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(crate) fn contains(&self, reference: &VertexRef) -> bool {
         self.waiting.contains_key(reference)
     }

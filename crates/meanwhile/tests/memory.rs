@@ -110,9 +110,9 @@ fn keys_that_are_at_work_on_two_machines_are_proven_to_anybody_who_has_the_genes
         let mut payer = Payer::funded(&clients[1], 6).await;
         pay(&mut payer, &clients[1]).await;
         let second = Single::start(&second_machine(&devnet, twice.value()));
-        for index in 1..4 {
+        for client in &clients[1..] {
             let found = common::until("evidence", async || {
-                let page = clients[index].evidence(None).await.unwrap();
+                let page = client.evidence(None).await.unwrap();
                 page.evidence.into_iter().next()
             })
             .await;

@@ -226,7 +226,6 @@ impl<'m> World<'m> {
         let faulty: Vec<bool> = nodes.iter().map(is_faulty).collect();
         let is_corrupt = |node: &Node| is_faulty(node) || node.fault == Some(Fault::Silent);
         let corrupt = nodes.iter().filter(|node| is_corrupt(node)).count();
-        let fetching = replica::ordering::FETCH_WANTED_PER_AUTHOR_MAX;
         Ok(Self {
             options: *options,
             genesis: Arc::clone(&setting.genesis),
@@ -257,7 +256,7 @@ impl<'m> World<'m> {
             signing: Signing::default(),
             made: Made::new(faulty),
             accusations: Accusations::new(size),
-            bounds: Bounds::new(size, options.gc_depth, fetching),
+            bounds: Bounds::new(size, options.gc_depth),
             trace: Trace::new(),
             violation: None,
             signed: HashMap::new(),

@@ -139,7 +139,7 @@ async fn a_connection_that_is_put_out_at_once_is_not_dialled_again_at_once() {
     let upper = start(config(&network, 1, &[(0, nowhere())])).await;
     let (own, peer) = (config(&network, 0, &[]), Author::new(1));
     let address = upper.address().to_string();
-    let mut dialer = dial::Dialer::new(&own, peer, Class::Control, &address).unwrap();
+    let mut dialer = Dialer::new(&own, peer, Class::Control, &address).unwrap();
     let began = std::time::Instant::now();
     for _ in 0..5 {
         drop(soon(dialer.connect()).await);

@@ -128,10 +128,8 @@ impl Recall {
     /// What there is to tell, until a vertex of this life has been signed.
     pub(super) fn status(&self) -> Option<Recovering> {
         let Self::Asking(Asking { answers, needed, .. }) = self else { return None };
-        Some(match self.bound() {
-            None => Recovering::Asking { answers: answers.len(), needed: *needed },
-            Some(bound) => Recovering::Silent { until: bound.next() },
-        })
+        let until = self.bound().map(Round::next);
+        Some(Recovering { answers: answers.len(), needed: *needed, until })
     }
 }
 

@@ -37,19 +37,14 @@ pub struct OrderingStatus {
 
 /// What a validator that lost its disk waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovering {
-    /// For answers of others.
-    Asking {
-        /// How many have answered.
-        answers: usize,
-        /// How many have to.
-        needed: usize,
-    },
-    /// For the rounds that it may have signed to be past.
-    Silent {
-        /// The first round that it may build.
-        until: Round,
-    },
+pub struct Recovering {
+    /// How many others have told it how far it was.
+    pub answers: usize,
+    /// How many have to.
+    pub needed: usize,
+    /// The first round that it may build, once enough have answered: it waits for what it may have
+    /// signed to be past.
+    pub until: Option<Round>,
 }
 
 /// One validator as this node sees it.

@@ -23,6 +23,8 @@ pub(crate) struct Holding {
     pub(crate) honest_twins: usize,
     /// Vertices that are being fetched.
     pub(crate) fetching: usize,
+    /// Vertices that wait for others.
+    pub(crate) suspended: usize,
 }
 
 /// The bounds, and the most that anybody held.
@@ -32,12 +34,20 @@ pub(crate) struct Bounds {
     pub(crate) gc_depth: u64,
     /// How many vertices a validator may want at a time because of one author.
     pub(crate) fetching_per_author: usize,
+    /// How many vertices of one author may wait for others.
+    pub(crate) suspended_per_author: usize,
     pub(crate) peak: Holding,
 }
 
 impl Bounds {
-    pub(crate) fn new(validators: usize, gc_depth: u64, fetching_per_author: usize) -> Self {
-        Self { validators, gc_depth, fetching_per_author, peak: Holding::default() }
+    pub(crate) fn new(validators: usize, gc_depth: u64) -> Self {
+        Self {
+            validators,
+            gc_depth,
+            fetching_per_author: replica::ordering::FETCH_WANTED_PER_AUTHOR_MAX,
+            suspended_per_author: consensus::SUSPENDED_PER_AUTHOR_MAX,
+            peak: Holding::default(),
+        }
     }
 
     /// Looks at what an honest validator holds.
@@ -54,6 +64,13 @@ impl Bounds {
         ensure(holding.honest_twins < 2, || {
             format!("bounds: validator {by} holds two vertices of an honest one at a round")
         })?;
+        let suspended = self.suspended_per_author * self.validators;
+        ensure(holding.suspended <= suspended, || {
+            format!(
+                "bounds: {} vertices wait at validator {by}, bound {suspended}",
+                holding.suspended
+            )
+        })?;
         let fetching = self.fetching_per_author * self.validators;
         ensure(holding.fetching <= fetching, || {
             format!("bounds: validator {by} wants {}, bound {fetching}", holding.fetching)
@@ -67,16 +84,21 @@ mod tests {
 
     #[test]
     fn each_bound_that_is_exceeded_is_noticed() {
-        let fine = Holding { vertices: 9, bytes: 99, fetching: 40, ..Holding::default() };
+        let fine = Holding { vertices: 9, bytes: 99, ..Holding::default() };
         let committed = Holding { committed: Round::new(70), line: Round::new(50), ..fine };
-        let mut bounds = Bounds::new(4, 20, 10);
+        let mut bounds = Bounds::new(4, 20);
+        let (fetching, suspended) =
+            (4 * bounds.fetching_per_author, 4 * bounds.suspended_per_author);
+        let full = Holding { fetching, suspended, ..fine };
         bounds.look(Author::ZERO, &fine).unwrap();
         bounds.look(Author::ZERO, &committed).unwrap();
+        bounds.look(Author::ZERO, &full).unwrap();
         assert_eq!((bounds.peak.vertices, bounds.peak.bytes), (9, 99));
         for (holding, word) in [
             (Holding { line: Round::new(49), ..committed }, "due is"),
             (Holding { honest_twins: 2, ..fine }, "two vertices"),
-            (Holding { fetching: 41, ..fine }, "bound 40"),
+            (Holding { fetching: fetching + 1, ..fine }, "wants"),
+            (Holding { suspended: suspended + 1, ..fine }, "wait at"),
         ] {
             let violation = bounds.look(Author::ZERO, &holding).unwrap_err();
             assert!(violation.0.contains(word), "{violation:?}");

@@ -128,8 +128,8 @@ impl World<'_> {
     }
 
     fn held_by_others(&mut self, away: Author) -> Held {
-        let Bounds { validators, gc_depth, fetching_per_author, .. } = self.bounds;
-        self.bounds = Bounds::new(validators, gc_depth, fetching_per_author);
+        let Bounds { validators, gc_depth, .. } = self.bounds;
+        self.bounds = Bounds::new(validators, gc_depth);
         for author in self.others(away) {
             self.look_closely(author);
         }

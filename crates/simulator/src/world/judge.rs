@@ -113,6 +113,7 @@ impl World<'_> {
             highest: consensus.highest_round(),
             committed: commit.map_or(Round::ZERO, |commit| commit.leader.round),
             fetching: machines.ordering.status(self.now).fetching,
+            suspended: consensus.suspended_len(),
             ..Holding::default()
         };
         let mut round = holding.line;

@@ -68,14 +68,8 @@ pub(crate) fn build(handle: &Handle) -> Status {
 
 fn recovering(state: ordering::Recovering) -> Recovering {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    match state {
-        ordering::Recovering::Asking { answers, needed } => {
-            Recovering { answers: count(answers), needed: count(needed), from_round: None }
-        }
-        ordering::Recovering::Silent { until } => {
-            Recovering { answers: 0, needed: 0, from_round: Some(until) }
-        }
-    }
+    let ordering::Recovering { answers, needed, until } = state;
+    Recovering { answers: count(answers), needed: count(needed), from_round: until }
 }
 
 /// By how many commits the last word of a validator lies below what is ordered here. What it says

@@ -20,10 +20,10 @@ fn who_lost_its_disk_is_silent_until_its_rounds_are_past_and_signs_none_twice() 
     net.lose_disk(3, Start::Recover);
     net.run_loaded(seconds(1));
     net.start(3);
-    assert_eq!(recovering(&net, 3), Some(Recovering::Asking { answers: 0, needed: 3 }));
+    assert_eq!(recovering(&net, 3), Some(Recovering { answers: 0, needed: 3, until: None }));
     let round = net.status(0).round;
     net.run_loaded(Span::from_millis(200));
-    let Some(Recovering::Silent { until }) = recovering(&net, 3) else { panic!("silent") };
+    let Some(Recovering { until: Some(until), .. }) = recovering(&net, 3) else { panic!("silent") };
     assert!(until > round.saturating_add(consensus::WINDOW), "{until} {round}");
     assert!(until > before.saturating_add(consensus::WINDOW));
     let own = |net: &Net| net.vertices.range((author(3), Round::ZERO)..).count();
@@ -76,7 +76,7 @@ fn whoever_does_not_remember_itself_answers_nothing() {
     // Five others remember, which is what is needed; the sixth one is silent.
     net.run_loaded(Span::from_millis(200));
     for own in [5, 6] {
-        assert!(matches!(recovering(&net, own), Some(Recovering::Silent { .. })));
+        assert!(matches!(recovering(&net, own), Some(Recovering { until: Some(_), .. })));
         let answers = net.nodes[usize::from(own)].sent.iter();
         assert!(!answers.clone().any(|(_, message)| matches!(message, Message::Recalled(_))));
     }
@@ -93,7 +93,7 @@ fn with_too_few_who_remember_it_stays_silent() {
     net.lose_disk(3, Start::Recover);
     net.start(3);
     net.run_loaded(seconds(3));
-    assert_eq!(recovering(&net, 3), Some(Recovering::Asking { answers: 2, needed: 3 }));
+    assert_eq!(recovering(&net, 3), Some(Recovering { answers: 2, needed: 3, until: None }));
     net.start(2);
     net.run_loaded(seconds(4));
     assert_eq!(recovering(&net, 3), None, "once the third one is back");
@@ -107,10 +107,10 @@ fn a_crash_in_the_middle_asks_again_and_one_afterwards_remembers() {
     net.lose_disk(3, Start::Recover);
     net.start(3);
     net.run_loaded(Span::from_millis(300));
-    assert!(matches!(recovering(&net, 3), Some(Recovering::Silent { .. })));
+    assert!(matches!(recovering(&net, 3), Some(Recovering { until: Some(_), .. })));
     net.crash(3);
     net.start(3);
-    assert!(matches!(recovering(&net, 3), Some(Recovering::Asking { answers: 0, .. })));
+    assert!(matches!(recovering(&net, 3), Some(Recovering { answers: 0, until: None, .. })));
     net.run_loaded(seconds(4));
     let own = net.status(3).own_round;
     net.crash(3);
