@@ -16,13 +16,18 @@
 
 mod admission;
 mod entry;
+mod fees;
 mod limits;
+mod lone;
+mod package;
 mod policy;
 mod pool;
 mod reject;
+mod replacement;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod truc;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +39,7 @@ use types::Item;
 use types::table::Changes;
 use types::table::Table;
 
+use lone::Lone;
 use pool::Pool;
 
 use crate::rows::ScriptHash;
@@ -42,11 +48,17 @@ pub use admission::Admission;
 pub use admission::Prepared;
 pub use entry::Entry;
 pub use entry::State;
+pub use fees::Demand;
 pub use limits::ANCESTORS_MAX;
 pub use limits::CHAIN_VSIZE_MAX;
 pub use limits::DESCENDANTS_MAX;
 pub use limits::FeeRate;
+pub use limits::LONE_BYTES_MAX;
+pub use limits::LONE_COMMITS_MAX;
+pub use limits::LONE_MAX;
 pub use limits::MempoolLimits;
+pub use limits::PACKAGE_MAX;
+pub use limits::PACKAGE_WEIGHT_MAX;
 pub use limits::PARKED_MAX;
 pub use limits::POOL_BYTES_MAX;
 pub use limits::PROPOSALS_MAX;
@@ -54,6 +66,12 @@ pub use limits::RELAY_FEE;
 pub use limits::REPLACEMENTS_MAX;
 pub use limits::Standardness;
 pub use limits::TAKE_MISSES_MAX;
+pub use limits::TRUC_CHILD_VSIZE_MAX;
+pub use limits::TRUC_VSIZE_MAX;
+pub use package::MemberAnswer;
+pub use package::MemberResult;
+pub use package::PackageAnswer;
+pub use package::PreparedPackage;
 pub use pool::MempoolTotals;
 pub use reject::AdmissionError;
 pub use reject::Reject;
@@ -69,6 +87,8 @@ pub struct Mempool {
     own: Option<Author>,
     limits: MempoolLimits,
     pool: Pool,
+    /// Parents that wait for a child that pays for them.
+    lone: Lone,
     /// Whether too much waits for its block for anything new to be ordered.
     paused: bool,
 }
@@ -76,7 +96,8 @@ pub struct Mempool {
 impl Mempool {
     /// An empty pool of the validator `own`; a follower has none.
     pub fn new(own: Option<Author>, limits: MempoolLimits) -> Self {
-        Self { own, limits, pool: Pool::default(), paused: false }
+        let pool = Pool::new(limits.relay_fee);
+        Self { own, limits, pool, lone: Lone::default(), paused: false }
     }
 
     /// What the pool allows.

@@ -12,6 +12,7 @@ use bitcoin::Txid;
 use bitcoin::Wtxid;
 use client::api::TxState;
 use ledger::Outcome;
+use ledger::mempool::PackageAnswer;
 use ledger::query;
 use store::Store;
 use tokio::sync::mpsc;
@@ -164,6 +165,26 @@ impl Handle {
         }
         let (reply, answer) = oneshot::channel();
         if let Err(error) = self.ask(Command::Submit { transaction, reply }) {
+            self.0.metrics.submission(SubmissionResult::Busy);
+            return Err(error);
+        }
+        answer.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Submits transactions that come together, parents first, and answers once this node keeps
+    /// what it takes of them. Cancel safe, as [`Handle::submit`].
+    ///
+    /// # Errors
+    /// When the node follows only, is busy or is stopping. A refusal is part of the answer.
+    pub async fn submit_package(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Result<PackageAnswer, SubmitError> {
+        if self.0.own.is_none() {
+            return Err(SubmitError::Follower);
+        }
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.ask(Command::SubmitPackage { transactions, reply }) {
             self.0.metrics.submission(SubmissionResult::Busy);
             return Err(error);
         }

@@ -25,6 +25,7 @@ use ledger::ScriptCheck;
 use ledger::SealedBlock;
 use ledger::Skipped;
 use ledger::mempool::MempoolLimits;
+use ledger::mempool::PackageAnswer;
 use ledger::mempool::Reject;
 use store::Durability;
 use types::Author;
@@ -92,6 +93,13 @@ pub enum Input {
         /// The transaction.
         transaction: Transaction,
     },
+    /// Transactions of a client that come together, parents first.
+    SubmitPackage {
+        /// For the answer.
+        id: SubmissionId,
+        /// The transactions.
+        transactions: Vec<Transaction>,
+    },
     /// Seal so many blocks now: development networks only.
     Ticks(u16),
     /// Ordering's [`Action::Returned`](crate::ordering::Action::Returned).
@@ -111,6 +119,13 @@ pub enum Action {
         id: SubmissionId,
         /// Whether it is in the pool.
         result: Result<Accepted, Reject>,
+    },
+    /// The answer to a package. What is admitted is durable.
+    AnswerPackage {
+        /// Which submission.
+        id: SubmissionId,
+        /// What became of its members, or why it was not looked at.
+        result: Result<PackageAnswer, Reject>,
     },
     /// For ordering's queue.
     Propose(Vec<Item>),
@@ -203,6 +218,9 @@ impl Execution {
         match input {
             Input::Commit(ordered) => self.commits.add(ordered, self.ledger.applied()),
             Input::Submit { id, transaction } => self.submissions.add(id, transaction),
+            Input::SubmitPackage { id, transactions } => {
+                self.submissions.add_package(id, transactions);
+            }
             Input::Ticks(count) => self.add_ticks(Item::DevelopmentTicks(count)),
             Input::Returned(items) => self.take_back(items),
             Input::Taken(room) => {
@@ -296,12 +314,14 @@ impl Execution {
         step: &mut Step<Action>,
     ) -> Result<(), TableFault> {
         let mut pool = Pool { ledger: &self.ledger, read, cache: &mut self.cache, runner };
-        let answers = self.submissions.admit(&mut self.mempool, &mut pool)?;
-        if answers.iter().any(|answer| answer.result == Ok(Accepted::Pooled)) {
+        let judged = self.submissions.admit(&mut self.mempool, &mut pool)?;
+        if judged.has_admitted {
             step.durability = Durability::Synced;
         }
-        let answers = answers.into_iter();
-        step.then.extend(answers.map(|Answered { id, result }| Action::Answer { id, result }));
+        step.then.extend(judged.answers.into_iter().map(|answer| match answer {
+            Answered::Transaction { id, result } => Action::Answer { id, result },
+            Answered::Package { id, result } => Action::AnswerPackage { id, result },
+        }));
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bitcoin::Amount;
 use bitcoin::OutPoint;
 use bitcoin::TxOut;
 use bitcoin::Txid;
@@ -22,7 +21,6 @@ use super::item_bytes;
 use super::limits::ANCESTORS_MAX;
 use super::limits::CHAIN_VSIZE_MAX;
 use super::limits::DESCENDANTS_MAX;
-use super::limits::REPLACEMENTS_MAX;
 use super::limits::Ratio;
 use super::limits::Standardness;
 use super::policy;
@@ -57,12 +55,22 @@ pub struct Admission {
     pub evicted: Vec<Txid>,
 }
 
-/// Everything about a transaction that could be admitted.
+/// Everything about a transaction that could be admitted by itself.
 struct Judged {
-    spent: Arc<[TxOut]>,
-    sigops_cost: u64,
+    examined: Examined,
     /// What it replaces, with everything that depends on it.
     replaced: BTreeSet<Txid>,
+}
+
+/// Everything about a transaction that holds whatever it pays.
+#[derive(Clone, Debug)]
+pub(super) struct Examined {
+    pub(super) spent: Arc<[TxOut]>,
+    pub(super) sigops_cost: u64,
+    /// What it pays for its virtual size.
+    pub(super) offer: Ratio,
+    /// The entries that spend what it spends.
+    pub(super) conflicts: BTreeSet<Txid>,
 }
 
 /// An input's place in the world.
@@ -96,8 +104,8 @@ impl Mempool {
         read: &dyn TableRead,
         transaction: PreparedTransaction,
     ) -> Result<Prepared, AdmissionError> {
-        let judged = self.judge(ledger, read, &transaction)?;
-        let check = ScriptCheck::new(transaction.transaction.clone(), judged.spent.to_vec());
+        let Judged { examined, .. } = self.judge(ledger, read, &transaction)?;
+        let check = ScriptCheck::new(transaction.transaction.clone(), examined.spent.to_vec());
         Ok(Prepared { transaction, check })
     }
 
@@ -112,22 +120,37 @@ impl Mempool {
         prepared: Prepared,
         verdict: ScriptVerdict,
     ) -> Result<Admission, AdmissionError> {
-        let transaction = prepared.transaction;
+        self.admit_one(ledger, read, prepared.transaction, verdict)
+    }
+
+    pub(super) fn admit_one(
+        &mut self,
+        ledger: &Ledger,
+        read: &dyn TableRead,
+        transaction: PreparedTransaction,
+        verdict: ScriptVerdict,
+    ) -> Result<Admission, AdmissionError> {
         check_verdict(&transaction, verdict)?;
-        let judged = self.judge(ledger, read, &transaction)?;
-        let replaced = self.pool.remove_families(judged.replaced);
+        let Judged { examined, replaced } = self.judge(ledger, read, &transaction)?;
+        let replaced = self.pool.remove_families(replaced);
         let txid = transaction.txid;
-        let orphans = self.orphans(&transaction);
-        let orphans = self.pool.take_families(orphans);
-        self.arrive(transaction, judged.spent, judged.sigops_cost, false);
-        for orphan in orphans {
-            self.arrive(orphan.transaction, orphan.spent, orphan.sigops_cost, orphan.handed_out);
-        }
+        self.take_in(transaction, examined);
         let evicted = self.trim();
         if evicted.contains(&txid) {
             return Err(RejectCode::MempoolFull.into());
         }
         Ok(Admission { txid, replaced, evicted })
+    }
+
+    /// Puts a transaction that was judged into the pool, before what is parked for want of it.
+    pub(super) fn take_in(&mut self, transaction: PreparedTransaction, examined: Examined) {
+        self.lone.remove(&transaction.txid);
+        let orphans = self.orphans(&transaction);
+        let orphans = self.pool.take_families(orphans);
+        self.arrive(transaction, examined.spent, examined.sigops_cost, false);
+        for orphan in orphans {
+            self.arrive(orphan.transaction, orphan.spent, orphan.sigops_cost, orphan.handed_out);
+        }
     }
 
     /// Gives a transaction the next arrival number, so that it stands behind its parents.
@@ -171,6 +194,25 @@ impl Mempool {
         read: &dyn TableRead,
         transaction: &PreparedTransaction,
     ) -> Result<Judged, AdmissionError> {
+        let examined = self.examine(ledger, read, transaction, &[])?;
+        let Examined { offer, conflicts, .. } = &examined;
+        self.check_fee(*offer)?;
+        let sibling = self.check_truc(transaction, conflicts, offer.size)?;
+        let replaced = self.check_replacement(transaction, conflicts, sibling, *offer)?;
+        self.check_chains(transaction, &replaced, offer.size)?;
+        self.check_dust_is_spent(transaction, &[])?;
+        Ok(Judged { examined, replaced })
+    }
+
+    /// Judges everything about a transaction but its scripts and what it pays. `company` are the
+    /// members of its package that stand before it.
+    pub(super) fn examine(
+        &self,
+        ledger: &Ledger,
+        read: &dyn TableRead,
+        transaction: &PreparedTransaction,
+        company: &[PreparedTransaction],
+    ) -> Result<Examined, AdmissionError> {
         let standard = self.limits.standardness == Standardness::Required;
         let inner = &*transaction.transaction;
         self.check_known(transaction)?;
@@ -189,7 +231,7 @@ impl Mempool {
             return Err(SkipReason::BacklogFull.into());
         }
         let conflicts = self.conflicts(transaction);
-        let coins = self.coins(read, transaction)?;
+        let coins = self.coins(read, transaction, company)?;
         let judgement = rules::check_inputs(inner, &coins, &ledger.next_block(), ledger.limits())?;
         let spent: Arc<[TxOut]> = coins.into_iter().map(|coin| coin.output).collect();
         if spent.iter().map(TxOut::size).fold(0, usize::saturating_add) > SPENT_BYTES_MAX {
@@ -197,16 +239,14 @@ impl Mempool {
         }
         if standard {
             policy::check_inputs(inner, &spent)?;
+            policy::check_dust_pays_nothing(inner, judgement.fee, &self.limits)?;
         }
         if judgement.sigops_cost > policy::SIGOPS_COST_MAX {
             return Err(SkipReason::TooManySigops.into());
         }
         let vsize = policy::vsize(judgement.weight, judgement.sigops_cost);
         let offer = Ratio { fee: judgement.fee.to_sat(), size: vsize };
-        self.check_fee(offer)?;
-        let replaced = self.check_replacement(transaction, &conflicts, offer)?;
-        self.check_chains(transaction, &replaced, vsize)?;
-        Ok(Judged { spent, sigops_cost: judgement.sigops_cost, replaced })
+        Ok(Examined { spent, sigops_cost: judgement.sigops_cost, offer, conflicts })
     }
 
     fn check_known(&self, transaction: &PreparedTransaction) -> Result<(), RejectCode> {
@@ -230,10 +270,15 @@ impl Mempool {
         &self,
         read: &dyn TableRead,
         transaction: &PreparedTransaction,
+        company: &[PreparedTransaction],
     ) -> Result<Vec<SpentCoin>, AdmissionError> {
         let mut coins = Vec::new();
         for (place, input) in transaction.transaction.input.iter().enumerate() {
             let missing = RejectCode::Rule(SkipReason::InputsMissingOrSpent);
+            if let Some(coin) = waiting_coin(company, transaction, place) {
+                coins.push(coin);
+                continue;
+            }
             match self.source(read, transaction, place)? {
                 Source::Pool(coin) | Source::Ledger(Lookup::Coin(coin)) => coins.push(coin),
                 Source::Ledger(Lookup::Spent { by }) if by == transaction.txid => {
@@ -267,19 +312,12 @@ impl Mempool {
         let Some(parent) = self.pool.entries.get(&outpoint.txid) else {
             return rules::lookup(read, &outpoint, with_age).map(Source::Ledger);
         };
-        let outputs = &parent.transaction.transaction.output;
-        let output = usize::try_from(outpoint.vout).ok().and_then(|vout| outputs.get(vout));
-        Ok(match output {
-            None => Source::Ledger(Lookup::Missing),
-            Some(output) => Source::Pool(SpentCoin {
-                output: output.clone(),
-                coinbase: None,
-                age: if with_age { Age::Unsealed } else { Age::Irrelevant },
-            }),
-        })
+        let parents = std::slice::from_ref(&parent.transaction);
+        let coin = waiting_coin(parents, transaction, place);
+        Ok(coin.map_or(Source::Ledger(Lookup::Missing), Source::Pool))
     }
 
-    fn check_fee(&self, offer: Ratio) -> Result<(), Reject> {
+    pub(super) fn check_fee(&self, offer: Ratio) -> Result<(), Reject> {
         let least = self.limits.relay_fee.fee(offer.size);
         if offer.fee < least.to_sat() {
             let details = format!("{} < {}", offer.fee, least.to_sat());
@@ -288,78 +326,8 @@ impl Mempool {
         Ok(())
     }
 
-    /// BIP 125's rules 2 to 5, and Core's that a replacement pays a higher rate. Any transaction
-    /// may be replaced, whether it signals or not, as in Core since version 28.
-    fn check_replacement(
-        &self,
-        transaction: &PreparedTransaction,
-        conflicts: &BTreeSet<Txid>,
-        offer: Ratio,
-    ) -> Result<BTreeSet<Txid>, Reject> {
-        if conflicts.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let txid = transaction.txid;
-        let replaced = self.pool.with_descendants(conflicts.iter().copied());
-        let fixed =
-            |txid: &&Txid| self.pool.entries.get(*txid).is_some_and(|entry| entry.handed_out);
-        if let Some(fixed) = replaced.iter().find(fixed) {
-            return Err(RejectCode::MempoolConflict.because(format!("{fixed} is proposed")));
-        }
-        let parents = self.parents(transaction);
-        let ancestors = self.pool.with_ancestors(parents.iter().copied());
-        if let Some(conflict) = ancestors.intersection(conflicts).next() {
-            let details = format!("{txid} spends conflicting transaction {conflict}");
-            return Err(RejectCode::SpendsConflicting.because(details));
-        }
-        let rejecting = format!("rejecting replacement {txid}");
-        if conflicts.iter().filter_map(|txid| self.get(txid)).any(|old| old.ratio() >= offer) {
-            let details = format!("{rejecting}; its feerate is not above what it replaces");
-            return Err(RejectCode::InsufficientFee.because(details));
-        }
-        if replaced.len() > REPLACEMENTS_MAX {
-            let details = format!("{rejecting}; {} > {REPLACEMENTS_MAX}", replaced.len());
-            return Err(RejectCode::TooManyReplacements.because(details));
-        }
-        let old_parents = conflicts.iter().filter_map(|txid| self.get(txid));
-        let old_parents: BTreeSet<&Txid> = old_parents.flat_map(Entry::parents).collect();
-        if let Some(new) = parents.iter().find(|parent| !old_parents.contains(parent)) {
-            let details = format!("replacement {txid} adds unconfirmed input of {new}");
-            return Err(RejectCode::ReplacementAddsUnconfirmed.because(details));
-        }
-        self.check_replacement_pays(&replaced, offer, &rejecting)?;
-        Ok(replaced)
-    }
-
-    fn check_replacement_pays(
-        &self,
-        replaced: &BTreeSet<Txid>,
-        offer: Ratio,
-        rejecting: &str,
-    ) -> Result<(), Reject> {
-        let old = self.pool.sum(replaced).fee;
-        let Some(more) = offer.fee.checked_sub(old) else {
-            let details = format!(
-                "{rejecting}, less fees than conflicting txs; {} < {}",
-                money(offer.fee),
-                money(old)
-            );
-            return Err(RejectCode::InsufficientFee.because(details));
-        };
-        let least = self.limits.incremental_fee.fee(offer.size).to_sat();
-        if more < least {
-            let details = format!(
-                "{rejecting}, not enough additional fees to relay; {} < {}",
-                money(more),
-                money(least)
-            );
-            return Err(RejectCode::InsufficientFee.because(details));
-        }
-        Ok(())
-    }
-
     /// The entries whose outputs it spends.
-    fn parents(&self, transaction: &PreparedTransaction) -> BTreeSet<Txid> {
+    pub(super) fn parents(&self, transaction: &PreparedTransaction) -> BTreeSet<Txid> {
         let inputs = transaction.transaction.input.iter();
         let parents = inputs.map(|input| input.previous_output.txid);
         parents.filter(|parent| self.contains(parent)).collect()
@@ -404,14 +372,26 @@ pub(super) fn backlog_is_full(ledger: &Ledger) -> bool {
     backlog.weight > backlog.weight_max
 }
 
-fn check_verdict(transaction: &PreparedTransaction, verdict: ScriptVerdict) -> Result<(), Reject> {
+/// The output that an input spends, when one of these makes it.
+fn waiting_coin(
+    parents: &[PreparedTransaction],
+    transaction: &PreparedTransaction,
+    place: usize,
+) -> Option<SpentCoin> {
+    let outpoint = transaction.transaction.input.get(place)?.previous_output;
+    let parent = parents.iter().find(|parent| parent.txid == outpoint.txid)?;
+    let output = parent.transaction.output.get(usize::try_from(outpoint.vout).ok()?)?;
+    let with_age = rules::relative_lock_applies(&transaction.transaction, place);
+    let age = if with_age { Age::Unsealed } else { Age::Irrelevant };
+    Some(SpentCoin { output: output.clone(), coinbase: None, age })
+}
+
+pub(super) fn check_verdict(
+    transaction: &PreparedTransaction,
+    verdict: ScriptVerdict,
+) -> Result<(), Reject> {
     let ScriptVerdict::Invalid { input, reason } = verdict else { return Ok(()) };
     let PreparedTransaction { txid, wtxid, .. } = transaction;
     let details = format!("input {input} of {txid} (wtxid {wtxid})");
     Err(RejectCode::Script(reason).because(details))
-}
-
-/// An amount as Core writes it.
-fn money(sat: u64) -> String {
-    format!("{:.8}", Amount::from_sat(sat).display_in(bitcoin::Denomination::Bitcoin))
 }

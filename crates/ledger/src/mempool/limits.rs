@@ -21,13 +21,28 @@ pub const PROPOSALS_MAX: u32 = 16;
 /// How many packages that no longer fit are looked at before a vertex counts as full.
 pub const TAKE_MISSES_MAX: usize = 64;
 
+/// The largest version 3 transaction, in virtual bytes.
+pub const TRUC_VSIZE_MAX: u64 = 10_000;
+/// The largest version 3 child, in virtual bytes.
+pub const TRUC_CHILD_VSIZE_MAX: u64 = 1_000;
+/// The most transactions in one package.
+pub const PACKAGE_MAX: usize = 25;
+/// The most weight of one package.
+pub const PACKAGE_WEIGHT_MAX: u64 = 404_000;
+/// The most parents that wait for their child outside the pool.
+pub const LONE_MAX: usize = 100;
+/// The most bytes of parents that wait for their child outside the pool.
+pub const LONE_BYTES_MAX: usize = 4_000_000;
+/// How many commits such a parent waits for its child: some minutes.
+pub const LONE_COMMITS_MAX: u64 = 2_000;
+
 /// One satoshi a virtual byte. Core 30 itself relays from a tenth of it, but the wallets in the
 /// field (BDK, LDK, CLN, LND) never go below one satoshi a byte and bump by whole ones, and what a
 /// transaction takes away here, room in the next blocks, is as scarce as in Bitcoin.
 pub const RELAY_FEE: FeeRate = FeeRate::from_sat_per_kvb(1_000);
 
 /// A price of room, in satoshi a thousand virtual bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeeRate(u64);
 
 /// What a pool allows.

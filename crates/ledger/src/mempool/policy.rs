@@ -4,6 +4,7 @@
 //! since libbitcoinconsensus runs consensus rules alone: the script flags that are policy only (low
 //! S, minimal pushes, clean stacks, null failures).
 
+use bitcoin::Amount;
 use bitcoin::Opcode;
 use bitcoin::Script;
 use bitcoin::Transaction;
@@ -13,6 +14,7 @@ use bitcoin::opcodes;
 use bitcoin::script::Instruction;
 
 use super::limits::MempoolLimits;
+use super::reject::Reject;
 use super::reject::RejectCode;
 
 /// The heaviest transaction that is relayed.
@@ -25,6 +27,8 @@ pub(super) const SCRIPT_SIG_BYTES_MAX: usize = 1_650;
 pub(super) const SIGOPS_COST_MAX: u64 = 16_000;
 /// How many units of weight a signature operation counts at least.
 pub(super) const WEIGHT_PER_SIGOP: u64 = 20;
+/// How many outputs may be dust, where dust is bearable at all.
+const DUST_OUTPUTS_MAX: usize = 1;
 const SIGOPS_OF_P2SH_MAX: usize = 15;
 const SIGOPS_OUTSIDE_WITNESS_MAX: usize = 2_500;
 const WITNESS_SCRIPT_BYTES_MAX: usize = 3_600;
@@ -88,10 +92,29 @@ pub(super) fn check_transaction(
             _ => {}
         }
     }
-    if transaction.output.iter().any(|output| is_dust(output, limits)) {
+    if dust(transaction, limits).count() > DUST_OUTPUTS_MAX {
         return Err(RejectCode::Dust);
     }
     Ok(())
+}
+
+/// Dust is bearable only in a transaction that nobody would order by itself: its child pays, and
+/// sweeps the dust away.
+pub(super) fn check_dust_pays_nothing(
+    transaction: &Transaction,
+    fee: Amount,
+    limits: &MempoolLimits,
+) -> Result<(), Reject> {
+    if fee > Amount::ZERO && dust(transaction, limits).next().is_some() {
+        return Err(RejectCode::Dust.because("tx with dust output must be 0-fee"));
+    }
+    Ok(())
+}
+
+/// The outputs of a transaction that are dust.
+pub(super) fn dust(transaction: &Transaction, limits: &MempoolLimits) -> impl Iterator<Item = u32> {
+    let outputs = (0_u32..).zip(&transaction.output);
+    outputs.filter(|(_, output)| is_dust(output, limits)).map(|(vout, _)| vout)
 }
 
 /// Checks how the outputs, one an input, are spent.

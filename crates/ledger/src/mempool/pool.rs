@@ -18,6 +18,7 @@ use types::table::Changes;
 use super::POOL;
 use super::entry::Entry;
 use super::entry::State;
+use super::limits::FeeRate;
 use super::limits::Ratio;
 use crate::rows::ScriptHash;
 use crate::rows::txid_key;
@@ -45,6 +46,8 @@ pub(super) struct Pool {
     pub(super) totals: MempoolTotals,
     pub(super) changes: Changes,
     pub(super) next_arrival: u64,
+    /// The least rate at which an entry with its waiting ancestors is handed out.
+    pub(super) floor: FeeRate,
     /// What may be handed out, best first: the rate of an entry with its waiting ancestors.
     queue: BTreeSet<(Reverse<Ratio>, u64)>,
     /// What may be evicted, worst first: the better of an entry's own rate and its family's.
@@ -52,6 +55,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// An empty pool that hands out nothing below this rate.
+    pub(super) fn new(floor: FeeRate) -> Self {
+        Self { floor, ..Self::default() }
+    }
+
     /// Everything in the pool that these depend on, themselves included.
     pub(super) fn with_ancestors(&self, start: impl IntoIterator<Item = Txid>) -> BTreeSet<Txid> {
         self.closure(start, |entry| &entry.parents)
@@ -266,7 +274,8 @@ impl Pool {
                 State::Parked => return None,
             }
         }
-        Some(sum)
+        // A parent that pays nothing leaves with its child or not at all.
+        (sum.fee >= self.floor.fee(sum.size).to_sat()).then_some(sum)
     }
 
     /// What the pool would lose with an entry; none when it may not be evicted.

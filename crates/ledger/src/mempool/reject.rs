@@ -113,6 +113,12 @@ pub enum RejectCode {
     /// It spends an output of what it replaces.
     #[error("bad-txns-spends-conflicting-tx")]
     SpendsConflicting,
+    /// A rule of version 3 transactions is broken.
+    #[error("TRUC-violation")]
+    TrucViolation,
+    /// A child leaves its parent's dust unspent.
+    #[error("missing-ephemeral-spends")]
+    MissingEphemeralSpends,
     /// Too long a chain of transactions that are not final.
     #[error("too-long-mempool-chain")]
     ChainTooLong,
@@ -140,6 +146,11 @@ impl RejectCode {
             }
             _ => RejectKind::Policy,
         }
+    }
+
+    /// Whether company may change the answer: the transaction pays too little by itself.
+    pub fn is_reconsiderable(self) -> bool {
+        matches!(self, Self::MinRelayFee | Self::InsufficientFee | Self::MempoolFull)
     }
 
     /// A refusal with nothing to add.

@@ -108,7 +108,9 @@ impl Mempool {
     ) -> Result<(), TableFault> {
         self.paused = backlog_is_full(ledger);
         let finals: BTreeSet<Txid> = applied.finals.iter().copied().collect();
+        self.lone.commit();
         for txid in &applied.finals {
+            self.lone.remove(txid);
             self.pool.remove(txid);
         }
         for (outpoint, _) in &applied.spent {

@@ -2,10 +2,13 @@
 //! that every script check here is a real one.
 
 mod admission;
+mod lone;
+mod package;
 mod properties;
 mod replacement;
 mod settle;
 mod taking;
+mod truc;
 
 use bitcoin::Amount;
 use bitcoin::OutPoint;
@@ -32,6 +35,7 @@ use super::Admission;
 use super::AdmissionError;
 use super::Mempool;
 use super::MempoolLimits;
+use super::PackageAnswer;
 use super::Reject;
 use super::RejectCode;
 use crate::Applied;
@@ -40,6 +44,7 @@ use crate::BatchItem;
 use crate::Ledger;
 use crate::PreparedTransaction;
 use crate::ScriptCache;
+use crate::ScriptVerdict;
 use crate::query;
 use crate::rows::ScriptHash;
 use crate::test_utils::MemoryTables;
@@ -162,6 +167,19 @@ impl World {
         self.rows.write(changes);
     }
 
+    fn submit_package(&mut self, members: &[&Transaction]) -> PackageAnswer {
+        let members: Vec<PreparedTransaction> =
+            members.iter().map(|member| PreparedTransaction::new((*member).clone())).collect();
+        let package = self.mempool.prepare_package(&self.ledger, &self.rows, members).unwrap();
+        let verdicts: Vec<ScriptVerdict> =
+            package.checks().iter().map(crate::ScriptCheck::run).collect();
+        let answer =
+            self.mempool.admit_package(&self.ledger, &self.rows, &package, &verdicts).unwrap();
+        let changes = self.mempool.drain_changes();
+        self.rows.write(changes);
+        answer
+    }
+
     fn names(&self) -> Vec<Txid> {
         self.mempool.txids().collect()
     }
@@ -214,4 +232,27 @@ fn fatten(transaction: &mut Transaction, vsize: usize) {
     transaction
         .output
         .push(TxOut { value: Amount::ZERO, script_pubkey: Script::from_bytes(&script).to_owned() });
+}
+
+/// An output that anybody may spend without a witness, for nothing or for something.
+fn anchor(value_sat: u64) -> TxOut {
+    let script_pubkey = ScriptBuf::from_bytes(vec![0x51, 0x02, 0x4e, 0x73]);
+    TxOut { value: Amount::from_sat(value_sat), script_pubkey }
+}
+
+/// A commitment transaction as Lightning makes them: version 3, no fee, an anchor worth nothing.
+fn commitment(input: (OutPoint, u64)) -> Transaction {
+    let mut transaction = spend(&[input], 1, 0);
+    transaction.version = Version(3);
+    transaction.output.push(anchor(0));
+    transaction
+}
+
+/// Spends the anchor of a commitment and a coin that pays for both.
+fn bump(commitment: &Transaction, coin: (OutPoint, u64), fee: u64) -> Transaction {
+    let vout = u32::try_from(commitment.output.len() - 1).unwrap();
+    let mut transaction = spend(&[coin, output(commitment, vout)], 1, fee);
+    transaction.version = Version(3);
+    transaction.input[1].witness = Witness::new();
+    transaction
 }

@@ -9,6 +9,7 @@
 mod address;
 mod block;
 mod mempool;
+mod package;
 mod transaction;
 
 use axum::Router;
@@ -28,6 +29,8 @@ use super::services::Services;
 
 pub(crate) use self::address::totals;
 
+/// Whose words a single transaction is answered in.
+const METHOD: &str = "sendrawtransaction";
 /// Core's code for a transaction that can not be read.
 const RPC_DESERIALIZATION: i32 = -22;
 /// Core's code for a transaction whose inputs are missing.
@@ -59,7 +62,10 @@ pub(crate) fn router() -> Router<Services> {
         .route("/{hash}/txid/{index}", get(block::txid));
     Router::new()
         .route("/tx", post(broadcast).layer(DefaultBodyLimit::max(TRANSACTION_BODY_MAX)))
-        .route("/txs/package", post(package))
+        .route(
+            "/txs/package",
+            post(package::submit).layer(DefaultBodyLimit::max(package::PACKAGE_BODY_MAX)),
+        )
         .nest("/tx", transactions)
         .nest("/block", blocks)
         .route("/block-height/{height}", get(block::hash_at))
@@ -78,7 +84,7 @@ pub(crate) fn router() -> Router<Services> {
 /// `POST /tx`: the txid as text, or what Core's `sendrawtransaction` would have said.
 async fn broadcast(State(services): State<Services>, body: Bytes) -> Result<String, Failure> {
     let transaction = parse::transaction(&body)
-        .map_err(|failure| refusal(RPC_DESERIALIZATION, &failure.reason))?;
+        .map_err(|failure| refusal(METHOD, RPC_DESERIALIZATION, &failure.reason))?;
     let txid = transaction.compute_txid();
     let submitted = services.handle().submit(transaction).await;
     services.pools().submitted();
@@ -87,7 +93,11 @@ async fn broadcast(State(services): State<Services>, body: Bytes) -> Result<Stri
             // Final and not sealed counts as in the pool here, and Core takes that again.
             let sealed = services.read_ledger(move |view| Ok(view.is_sealed(&txid)?)).await?;
             if sealed {
-                return Err(refusal(RPC_IN_CHAIN, "Transaction outputs already in utxo set"));
+                return Err(refusal(
+                    METHOD,
+                    RPC_IN_CHAIN,
+                    "Transaction outputs already in utxo set",
+                ));
             }
             Ok(txid.to_string())
         }
@@ -98,29 +108,15 @@ async fn broadcast(State(services): State<Services>, body: Bytes) -> Result<Stri
                 return Ok(txid.to_string());
             }
             let missing = failure.reason.starts_with("bad-txns-inputs-missingorspent");
-            Err(refusal(if missing { RPC_VERIFY } else { RPC_REJECTED }, &failure.reason))
+            Err(refusal(METHOD, if missing { RPC_VERIFY } else { RPC_REJECTED }, &failure.reason))
         }
         Err(failure) => Err(failure),
     }
 }
 
-/// `POST /txs/package`: a package is not taken as a whole yet.
-async fn package() -> Failure {
-    Failure {
-        code: ErrorCode::NotFound,
-        reason: "packages are not taken yet: send the transactions one by one, parents first"
-            .to_owned(),
-        hint: None,
-    }
-}
-
-fn refusal(code: i32, message: &str) -> Failure {
+fn refusal(method: &str, code: i32, message: &str) -> Failure {
     let error = serde_json::json!({ "code": code, "message": message });
-    Failure {
-        code: ErrorCode::Refused,
-        reason: format!("sendrawtransaction RPC error: {error}"),
-        hint: None,
-    }
+    Failure { code: ErrorCode::Refused, reason: format!("{method} RPC error: {error}"), hint: None }
 }
 
 #[cfg(test)]
@@ -129,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_refusal_reads_as_electrs_writes_it() {
-        let failure = refusal(RPC_REJECTED, "min relay fee not met, 0 < 110");
+        let failure = refusal(METHOD, RPC_REJECTED, "min relay fee not met, 0 < 110");
         assert_eq!(
             failure.reason,
             r#"sendrawtransaction RPC error: {"code":-26,"message":"min relay fee not met, 0 < 110"}"#

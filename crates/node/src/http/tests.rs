@@ -45,6 +45,7 @@ use super::router;
 mod development;
 mod events;
 mod hostile;
+mod package;
 mod pages;
 mod wallet;
 

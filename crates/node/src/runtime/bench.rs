@@ -122,6 +122,7 @@ impl OrderingNode {
                 execution::Input::Taken(room) => Given::Room(room),
                 execution::Input::Returned(items) => Given::Returned(items),
                 execution::Input::Submit { .. }
+                | execution::Input::SubmitPackage { .. }
                 | execution::Input::Ticks(_)
                 | execution::Input::Ahead(_) => continue,
             });

@@ -7,6 +7,8 @@ use std::time::Instant;
 use bitcoin::Transaction;
 use bitcoin::Txid;
 use ledger::mempool::Entry;
+use ledger::mempool::MemberResult;
+use ledger::mempool::PackageAnswer;
 use ledger::mempool::Reject;
 use ledger::mempool::RejectKind;
 use ledger::mempool::State;
@@ -47,6 +49,11 @@ use crate::status::NodeStatus;
 pub(crate) enum Command {
     /// Admit a transaction.
     Submit { transaction: Transaction, reply: oneshot::Sender<Result<Submitted, SubmitError>> },
+    /// Admit transactions that come together.
+    SubmitPackage {
+        transactions: Vec<Transaction>,
+        reply: oneshot::Sender<Result<PackageAnswer, SubmitError>>,
+    },
     /// Seal so many blocks.
     Ticks(u16),
     /// Show the pool.
@@ -74,7 +81,23 @@ pub(super) struct ExecutionThread {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    replies: BTreeMap<SubmissionId, oneshot::Sender<Result<Submitted, SubmitError>>>,
+    replies: BTreeMap<SubmissionId, Reply>,
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+enum Reply {
+    Transaction(oneshot::Sender<Result<Submitted, SubmitError>>),
+    Package(oneshot::Sender<Result<PackageAnswer, SubmitError>>),
+}
+
+impl Waiting {
+    fn add(&mut self, reply: Reply) -> SubmissionId {
+        let id = SubmissionId(self.next);
+        self.next += 1;
+        self.replies.insert(id, reply);
+        id
+    }
 }
 
 /// What ended a wait.
@@ -127,10 +150,12 @@ impl ExecutionThread {
     fn command(&mut self, command: Command, waiting: &mut Waiting) {
         match command {
             Command::Submit { transaction, reply } => {
-                let id = SubmissionId(waiting.next);
-                waiting.next += 1;
-                waiting.replies.insert(id, reply);
+                let id = waiting.add(Reply::Transaction(reply));
                 self.execution.handle(Input::Submit { id, transaction });
+            }
+            Command::SubmitPackage { transactions, reply } => {
+                let id = waiting.add(Reply::Package(reply));
+                self.execution.handle(Input::SubmitPackage { id, transactions });
             }
             Command::Ticks(count) => self.execution.handle(Input::Ticks(count)),
             // Whoever asked may be gone; then nobody needs the answer.
@@ -153,6 +178,9 @@ impl ExecutionThread {
         for action in write(step, &*self.store, &self.metrics)? {
             match action {
                 Action::Answer { id, result } => self.answer(waiting.replies.remove(&id), result),
+                Action::AnswerPackage { id, result } => {
+                    self.answer_package(waiting.replies.remove(&id), result);
+                }
                 Action::Propose(items) => self.to_ordering(ordering::Input::Submit(items)),
                 Action::Executed(commit) => {
                     self.to_ordering(ordering::Input::Executed(commit));
@@ -170,11 +198,7 @@ impl ExecutionThread {
         let _ = self.inbox.blocking_send(Inbound { input, room: None });
     }
 
-    fn answer(
-        &self,
-        reply: Option<oneshot::Sender<Result<Submitted, SubmitError>>>,
-        result: Result<Accepted, Reject>,
-    ) {
+    fn answer(&self, reply: Option<Reply>, result: Result<Accepted, Reject>) {
         let result = match result {
             Ok(Accepted::Pooled) => Ok(Submitted::Accepted),
             Ok(Accepted::AlreadyPooled) => Ok(Submitted::AlreadyPooled),
@@ -187,8 +211,27 @@ impl ExecutionThread {
             Err(SubmitError::Busy) => SubmissionResult::Busy,
             Err(_) => SubmissionResult::Rejected,
         });
-        if let Some(reply) = reply {
+        if let Some(Reply::Transaction(reply)) = reply {
             // Whoever asked may be gone; the transaction stays.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn answer_package(&self, reply: Option<Reply>, result: Result<PackageAnswer, Reject>) {
+        let result = result.map_err(|_| SubmitError::Busy);
+        match &result {
+            Err(_) => self.metrics.submission(SubmissionResult::Busy),
+            Ok(answer) => answer.members.iter().for_each(|member| {
+                self.metrics.submission(match member.result {
+                    MemberResult::Admitted { .. } | MemberResult::InPool { .. } => {
+                        SubmissionResult::Accepted
+                    }
+                    _ => SubmissionResult::Rejected,
+                });
+            }),
+        }
+        if let Some(Reply::Package(reply)) = reply {
+            // Whoever asked may be gone; the transactions stay.
             let _ = reply.send(result);
         }
     }

@@ -8,6 +8,7 @@ use super::*;
 use solo::Solo;
 use solo::payment;
 
+mod packages;
 mod solo;
 
 fn id(number: u64) -> SubmissionId {

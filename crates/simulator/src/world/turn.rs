@@ -241,6 +241,8 @@ impl World<'_> {
                 self.judge(verdict);
                 None
             }
+            // No load of these runs sends packages.
+            execution::Action::AnswerPackage { .. } => None,
             execution::Action::Propose(items) => Some(Input::Submit(items)),
             execution::Action::Executed(commit) => Some(Input::Executed(commit)),
             execution::Action::Applied(_) => None,

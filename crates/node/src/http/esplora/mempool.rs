@@ -11,6 +11,9 @@ use client::esplora::FeeEstimates;
 use client::esplora::MEMPOOL_RECENT_MAX;
 use client::esplora::MempoolStats;
 use client::esplora::RecentTransaction;
+use ledger::mempool::Demand;
+use ledger::mempool::FeeRate;
+use ledger::mempool::RELAY_FEE;
 use ledger::query;
 
 use crate::http::failure::Failure;
@@ -26,10 +29,6 @@ const TARGETS: [u16; 28] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 144,
     504, 1008,
 ];
-/// What a transaction pays that is relayed at all, in satoshi a virtual byte. Blocks have room, so
-/// nobody needs to pay more.
-const RELAY_FEERATE: f64 = 1.0;
-
 struct Waiting {
     txid: Txid,
     fee_sat: u64,
@@ -79,8 +78,33 @@ pub(crate) async fn recent(
         .await
 }
 
-pub(crate) async fn fee_estimates() -> Json<FeeEstimates> {
-    Json(TARGETS.iter().map(|target| (target.to_string(), RELAY_FEERATE)).collect())
+pub(crate) async fn fee_estimates(
+    State(services): State<Services>,
+) -> Result<Json<FeeEstimates>, Failure> {
+    let block_weight = services.handle().genesis().ledger.max_block_weight;
+    services
+        .read(move |view| {
+            let demand = demand(view, block_weight)?;
+            let rate = |target: u16| satoshi_per_vbyte(demand.rate(target, RELAY_FEE));
+            Ok(Json(TARGETS.iter().map(|target| (target.to_string(), rate(*target))).collect()))
+        })
+        .await
+}
+
+/// What waits for blocks, for whoever asks what to pay.
+pub(crate) fn demand(view: &View, block_weight: u64) -> Result<Demand, Failure> {
+    let unsealed = query::unsealed(view.tables(), 0, UNSEALED_MAX)?;
+    let unsealed = unsealed.iter().map(|entry| entry.weight.div_ceil(4)).sum();
+    let pooled = view.pool().transactions().iter();
+    let rates =
+        pooled.map(|one| (FeeRate::of(Amount::from_sat(one.fee_sat), one.vsize), one.vsize));
+    Ok(Demand::new(rates, unsealed, block_weight / 4))
+}
+
+/// A rate as wallets read it.
+pub(crate) fn satoshi_per_vbyte(rate: FeeRate) -> f64 {
+    let rate = u32::try_from(rate.sat_per_kvb()).unwrap_or(u32::MAX);
+    f64::from(rate) / 1_000.0
 }
 
 /// Everything that waits for a block, oldest first: final first, then the pool.

@@ -104,7 +104,10 @@ async fn bodies_are_bounded_and_read_strictly() {
     let wrong = served.post("/v1/status", "").await;
     assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_reads_well("/v1/status", &wrong);
-    assert_eq!(served.post("/api/txs/package", "[]").await.status, StatusCode::NOT_FOUND);
+    for body in ["", "{}", "[]", "[\"zz\"]"] {
+        let answer = served.post("/api/txs/package", body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body:?}");
+    }
     served.stop().await;
 }
 

@@ -223,7 +223,17 @@ async fn a_wallet_sends_through_every_door_and_waits_where_it_may() {
 }
 
 /// Pays what an address of these tests owns back to it, for a fee of 1,000 satoshi.
-fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
+pub(super) fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
+    spend_for(number, previous_output, value, 1_000)
+}
+
+/// Pays what an address of these tests owns back to it.
+pub(super) fn spend_for(
+    number: u8,
+    previous_output: OutPoint,
+    value: u64,
+    fee: u64,
+) -> Transaction {
     let secp = Secp256k1::new();
     let secret = SecretKey::from_slice(&[number; 32]).unwrap();
     let script_pubkey = address(number).script_pubkey();
@@ -237,7 +247,7 @@ fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
             witness: Witness::new(),
         }],
         output: vec![TxOut {
-            value: Amount::from_sat(value - 1_000),
+            value: Amount::from_sat(value - fee),
             script_pubkey: script_pubkey.clone(),
         }],
     };

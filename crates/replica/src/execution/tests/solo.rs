@@ -47,6 +47,7 @@ pub(super) struct Solo {
     pub(super) loses_commits: bool,
     pub(super) proposals_lost: bool,
     answers: BTreeMap<SubmissionId, Result<Accepted, Reject>>,
+    packages: BTreeMap<SubmissionId, Result<PackageAnswer, Reject>>,
 }
 
 pub(super) fn script() -> ScriptBuf {
@@ -102,6 +103,7 @@ impl Solo {
             loses_commits: false,
             proposals_lost: false,
             answers: BTreeMap::new(),
+            packages: BTreeMap::new(),
         }
     }
 
@@ -165,6 +167,18 @@ impl Solo {
         self.answers.remove(&SubmissionId(number)).expect("it was answered")
     }
 
+    pub(super) fn submit_package(
+        &mut self,
+        number: u64,
+        transactions: &[&Transaction],
+    ) -> Result<PackageAnswer, Reject> {
+        let transactions = transactions.iter().map(|one| (*one).clone()).collect();
+        let id = SubmissionId(number);
+        self.execution.as_mut().unwrap().handle(Input::SubmitPackage { id, transactions });
+        self.drain();
+        self.packages.remove(&id).expect("it was answered")
+    }
+
     /// Lets so many rounds be built at full pace.
     pub(super) fn rounds(&mut self, count: u64) {
         for _ in 0..count {
@@ -186,6 +200,10 @@ impl Solo {
                             self.unsynced_before_answer = self.store.unsynced_writes();
                         }
                         assert!(self.answers.insert(id, result).is_none(), "answered twice");
+                    }
+                    Action::AnswerPackage { id, result } => {
+                        self.unsynced_before_answer = self.store.unsynced_writes();
+                        assert!(self.packages.insert(id, result).is_none(), "answered twice");
                     }
                     Action::Propose(_) if self.proposals_lost => {}
                     Action::Propose(items) => self.order(ordering::Input::Submit(items)),
