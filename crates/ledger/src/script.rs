@@ -12,10 +12,12 @@
 
 mod cache;
 mod direct;
+mod library;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bitcoin::Script;
@@ -23,14 +25,17 @@ use bitcoin::Transaction;
 use bitcoin::TxIn;
 use bitcoin::TxOut;
 use bitcoin::Wtxid;
-use bitcoin::consensus::encode;
-use types::PAYLOAD_BYTES_MAX;
+
+use library::Library;
 
 pub use cache::SCRIPT_CACHE_ENTRIES_MAX;
 pub use cache::ScriptCache;
 
 /// The consensus rules of scripts, all of them.
 const FLAGS: u32 = bitcoinconsensus::VERIFY_ALL_PRE_TAPROOT | bitcoinconsensus::VERIFY_TAPROOT;
+
+/// How many inputs one part of a check has: a millisecond or two of work.
+const INPUTS_PER_PART: usize = 32;
 
 /// The scripts of one transaction, to be judged: needs the processor and nothing else.
 #[derive(Clone, Debug)]
@@ -108,17 +113,45 @@ impl ScriptCheck {
 
     /// Judges all inputs. Any transaction whatsoever gets a verdict.
     pub fn run(&self) -> ScriptVerdict {
+        self.run_under(FLAGS)
+    }
+
+    /// Judges all inputs under some of the rules only, for vectors older than the others. The
+    /// direct way may stand: what is valid under all rules is valid under fewer.
+    #[cfg(any(test, feature = "test-utils"))]
+    pub fn run_with_flags(&self, flags: u32) -> ScriptVerdict {
+        self.run_under(flags & FLAGS)
+    }
+
+    /// Cuts a transaction of many inputs into parts that may run on as many threads.
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let inputs = self.transaction.input.len();
+        let starts = (0..inputs.max(1)).step_by(INPUTS_PER_PART);
+        starts.map(move |start| start..inputs.min(start + INPUTS_PER_PART))
+    }
+
+    /// Judges some of the inputs.
+    pub fn run_part(&self, part: Range<usize>) -> ScriptVerdict {
+        self.run_inputs(part, FLAGS)
+    }
+
+    fn run_under(&self, flags: u32) -> ScriptVerdict {
+        self.run_inputs(0..self.spent.len(), flags)
+    }
+
+    fn run_inputs(&self, inputs: Range<usize>, flags: u32) -> ScriptVerdict {
         if self.spent.len() != self.transaction.input.len() || self.spent.is_empty() {
             return ScriptVerdict::Invalid { input: 0, reason: ScriptFailure::Unknown };
         }
         let mut direct = direct::Direct::new(&self.transaction, &self.spent);
         let mut library = None;
-        for index in 0..self.spent.len() {
+        for index in inputs {
             if direct.accepts(index) {
                 continue;
             }
-            let library = library.get_or_insert_with(|| Library::new(self));
-            if !library.accepts(index) {
+            let library =
+                library.get_or_insert_with(|| Library::new(&self.transaction, &self.spent));
+            if !library.accepts(index, flags) {
                 return ScriptVerdict::Invalid {
                     input: u32::try_from(index).unwrap_or(u32::MAX),
                     reason: explain(&self.transaction.input[index], &self.spent[index]),
@@ -130,6 +163,12 @@ impl ScriptCheck {
 }
 
 impl ScriptVerdict {
+    /// The verdict on a transaction from those on its parts, in order.
+    pub fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut parts = parts.into_iter();
+        parts.find(|part| !part.is_valid()).unwrap_or(Self::Valid)
+    }
+
     /// Whether the scripts allow the transaction.
     pub fn is_valid(self) -> bool {
         self == Self::Valid
@@ -143,45 +182,6 @@ impl fmt::Display for ScriptVerdict {
             Self::Invalid { input, reason } => write!(formatter, "{reason}, input {input}"),
         }
     }
-}
-
-/// libbitcoinconsensus with what it needs to know of one transaction, laid out once.
-struct Library<'a> {
-    /// None when the library's own preconditions do not hold.
-    prepared: Option<(Vec<u8>, Vec<bitcoinconsensus::Utxo>)>,
-    spent: &'a [TxOut],
-}
-
-impl<'a> Library<'a> {
-    fn new(check: &'a ScriptCheck) -> Self {
-        let raw = encode::serialize(&*check.transaction);
-        let spent: Option<Vec<_>> = check.spent.iter().map(utxo).collect();
-        let prepared = spent.filter(|_| raw.len() <= PAYLOAD_BYTES_MAX).map(|spent| (raw, spent));
-        Self { prepared, spent: &check.spent }
-    }
-
-    fn accepts(&self, index: usize) -> bool {
-        let Some((raw, utxos)) = &self.prepared else { return false };
-        let spent = &self.spent[index];
-        bitcoinconsensus::verify_with_flags(
-            spent.script_pubkey.as_bytes(),
-            spent.value.to_sat(),
-            raw,
-            Some(utxos),
-            index,
-            FLAGS,
-        )
-        .is_ok()
-    }
-}
-
-/// An output as the library wants it; it points into `output`, which outlives every call.
-fn utxo(output: &TxOut) -> Option<bitcoinconsensus::Utxo> {
-    Some(bitcoinconsensus::Utxo {
-        script_pubkey: output.script_pubkey.as_bytes().as_ptr(),
-        script_pubkey_len: u32::try_from(output.script_pubkey.len()).ok()?,
-        value: i64::try_from(output.value.to_sat()).ok()?,
-    })
 }
 
 /// Says why the library refused an input, where that is plain. Never decides anything.

@@ -32,6 +32,7 @@ use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use proptest::prelude::*;
 
+use super::FLAGS;
 use super::Library;
 use super::ScriptCheck;
 use super::ScriptFailure;
@@ -93,7 +94,7 @@ struct Built {
 
 impl Built {
     fn library(&self, index: usize) -> bool {
-        Library::new(&self.check).accepts(index)
+        library(&self.check).accepts_in_full(index, FLAGS)
     }
 
     fn direct(&self, index: usize) -> bool {
@@ -506,8 +507,8 @@ proptest! {
         built.check.spent[0].script_pubkey = ScriptBuf::from_bytes(script);
         built.check.spent[0].value = Amount::from_sat(value);
         let check = ScriptCheck::new(Arc::new(transaction), built.check.spent.clone());
-        let library = Library::new(&check).accepts(0);
-        prop_assert_eq!(check.run().is_valid(), library);
+        let full = library(&check).accepts_in_full(0, FLAGS);
+        prop_assert_eq!(check.run().is_valid(), full);
     }
 
     #[test]
@@ -518,4 +519,105 @@ proptest! {
             let _ = ScriptCheck::new(Arc::new(transaction), spent).run();
         }
     }
+}
+
+fn library(check: &ScriptCheck) -> Library<'_> {
+    Library::new(&check.transaction, &check.spent)
+}
+
+/// An input of an odd kind: scripts with and without signature opcodes, locks and programs.
+fn odd_input() -> impl Strategy<Value = (TxIn, TxOut)> {
+    let opcode = prop_oneof![
+        Just(0x51_u8),
+        Just(0x00),
+        Just(0x63),
+        Just(0x68),
+        Just(0x75),
+        Just(0x91),
+        Just(0xac),
+        Just(0xae),
+        Just(0xb1),
+        Just(0xb2),
+        Just(0xba),
+        any::<u8>(),
+    ];
+    let script = proptest::collection::vec(opcode, 0..12);
+    let witness = proptest::collection::vec(bytes(), 0..3);
+    (script, bytes(), witness, 0..5_u8, any::<u8>(), any::<u32>()).prop_map(
+        |(script, script_sig, mut witness, kind, first, sequence)| {
+            let inner = ScriptBuf::from_bytes(script);
+            let (script_pubkey, script_sig) = match kind {
+                0 => (inner, ScriptBuf::from_bytes(script_sig)),
+                1 => {
+                    witness.push(inner.to_bytes());
+                    (inner.to_p2wsh(), ScriptBuf::new())
+                }
+                2 => {
+                    let push = bitcoin::script::PushBytesBuf::try_from(inner.to_bytes()).unwrap();
+                    let sig = bitcoin::script::Builder::new().push_slice(push).into_script();
+                    (inner.to_p2sh(), sig)
+                }
+                3 => {
+                    let program = [vec![0x51, 32], vec![first; 32]].concat();
+                    (ScriptBuf::from_bytes(program), ScriptBuf::new())
+                }
+                _ => {
+                    let program = [vec![0x00, 20], vec![first; 20]].concat();
+                    (ScriptBuf::from_bytes(program), ScriptBuf::new())
+                }
+            };
+            let input = TxIn {
+                previous_output: OutPoint::new(Txid::all_zeros(), u32::from(first)),
+                script_sig,
+                sequence: Sequence::from_consensus(sequence),
+                witness: Witness::from_slice(&witness),
+            };
+            (input, TxOut { value: Amount::from_sat(1_000), script_pubkey })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn the_library_says_the_same_of_the_whole_and_of_what_an_input_can_see(
+        inputs in proptest::collection::vec(odd_input(), 1..5),
+        version in any::<i32>(),
+        lock in any::<u32>(),
+    ) {
+        let (input, spent): (Vec<TxIn>, Vec<TxOut>) = inputs.into_iter().unzip();
+        let output = vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() }];
+        let lock_time = LockTime::from_consensus(lock);
+        let transaction = Transaction { version: Version(version), lock_time, input, output };
+        let check = ScriptCheck::new(Arc::new(transaction), spent);
+        let library = library(&check);
+        for index in 0..check.spent.len() {
+            let full = library.accepts_in_full(index, FLAGS);
+            prop_assert_eq!(library.accepts(index, FLAGS), full, "input {}", index);
+        }
+    }
+
+    #[test]
+    fn parts_say_together_what_the_whole_says(cases in proptest::collection::vec(case(), 1..4)) {
+        let built = build(&cases);
+        let whole = built.check.run();
+        let single = |index| built.check.run_part(index..index + 1);
+        let parts = ScriptVerdict::joined((0..cases.len()).map(single));
+        prop_assert_eq!(parts, whole);
+        let parts = built.check.parts().map(|part| built.check.run_part(part));
+        prop_assert_eq!(ScriptVerdict::joined(parts), whole);
+    }
+}
+
+#[test]
+fn many_inputs_are_cut_into_parts_that_cover_them_all() {
+    let spent = vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() }; 100];
+    let mut built = single(Kind::P2wpkh, Twist::None);
+    let mut transaction = (*built.check.transaction).clone();
+    transaction.input = vec![transaction.input[0].clone(); 100];
+    built.check = ScriptCheck::new(Arc::new(transaction), spent);
+    let covered: Vec<usize> = built.check.parts().flatten().collect();
+    assert_eq!(covered, (0..100).collect::<Vec<_>>());
+    assert!(built.check.parts().count() > 1);
 }

@@ -1,5 +1,7 @@
 //! Worker threads for what costs time and needs no state.
 
+use std::ops::Range;
+
 use rayon::ThreadPool;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
@@ -31,11 +33,20 @@ impl Workers {
 }
 
 impl CheckRunner for Workers {
+    /// A transaction of many inputs is shared out, so that it does not keep one thread alone.
     fn run(&self, checks: &[ScriptCheck]) -> Vec<ScriptVerdict> {
-        match checks {
-            // One check is not worth a change of threads.
-            [] | [_] => checks.iter().map(ScriptCheck::run).collect(),
-            _ => self.0.install(|| checks.par_iter().map(ScriptCheck::run).collect()),
+        let parts: Vec<(&ScriptCheck, Range<usize>)> =
+            checks.iter().flat_map(|check| check.parts().map(move |part| (check, part))).collect();
+        if parts.len() < 2 {
+            // One part is not worth a change of threads.
+            return checks.iter().map(ScriptCheck::run).collect();
         }
+        let run = |(check, part): &(&ScriptCheck, Range<usize>)| check.run_part(part.clone());
+        let verdicts: Vec<ScriptVerdict> = self.0.install(|| parts.par_iter().map(run).collect());
+        let mut verdicts = verdicts.into_iter();
+        let joined = |check: &ScriptCheck| {
+            ScriptVerdict::joined(verdicts.by_ref().take(check.parts().count()).collect::<Vec<_>>())
+        };
+        checks.iter().map(joined).collect()
     }
 }
