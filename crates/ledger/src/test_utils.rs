@@ -20,6 +20,7 @@ use types::Genesis;
 use types::Height;
 use types::Item;
 use types::TimestampMs;
+use types::encoding::Encode;
 use types::table::Changes;
 use types::table::Row;
 use types::table::Table;
@@ -31,6 +32,10 @@ use crate::apply::Ledger;
 use crate::batch::Batch;
 use crate::batch::BatchItem;
 use crate::query;
+use crate::rows;
+use crate::rows::Coin;
+use crate::rows::Place;
+use crate::rows::State;
 use crate::script::ScriptCache;
 
 /// Tables in memory. Whatever is written is there at once and stays.
@@ -149,6 +154,32 @@ impl TestLedger {
     /// Seals blocks now.
     pub fn ticks(&mut self, count: u16) -> Applied {
         self.commit_items(&[Item::DevelopmentTicks(count)])
+    }
+
+    /// Makes a coin that no transaction has made, old enough for every lock.
+    pub fn plant(&mut self, outpoint: OutPoint, output: TxOut) {
+        let mut changes = Changes::default();
+        let coin = Coin { output, coinbase: None };
+        let place = Place { height: Height::ZERO, position: 0 };
+        changes.put(rows::COINS, rows::outpoint_key(&outpoint), coin.to_bytes());
+        changes.put(rows::PLACES, rows::txid_key(&outpoint.txid), place.to_bytes());
+        self.tables.write(changes);
+    }
+
+    /// Stands the ledger at another height and time, as if that much had been sealed.
+    ///
+    /// # Panics
+    /// Never: the rows of genesis are there.
+    pub fn leap(&mut self, height: Height, median_time_past: u32) {
+        let state = rows::read_row(&self.tables, rows::STATE, rows::STATE_KEY);
+        let mut state: State = state.ok().flatten().expect("the rows of genesis are there");
+        state.height = height;
+        state.times = vec![u64::from(median_time_past)];
+        let mut changes = Changes::default();
+        changes.put(rows::STATE, rows::STATE_KEY, state.to_bytes());
+        self.tables.write(changes);
+        let ledger = Ledger::open(&self.genesis, &self.tables);
+        self.ledger = ledger.expect("the rows of genesis are there");
     }
 
     /// The output that pays the allocation with this number, when each fills a block.

@@ -4,6 +4,7 @@ mod applying;
 mod locks;
 mod property;
 mod reading;
+mod rules;
 mod sealing;
 mod start;
 mod vectors;
