@@ -258,8 +258,9 @@ impl Ledger {
             let wanted = sound && cache.get(&prepared.wtxid).is_none();
             if wanted && asked.insert(prepared.wtxid) {
                 let spent = outputs(read, prepared, &known)?.filter(|spent| {
-                    let cost = sigops::cost(&prepared.transaction, spent.iter());
-                    cost <= self.limits().transaction_sigops_cost
+                    let spent: Vec<&TxOut> = spent.iter().collect();
+                    let transaction = &prepared.transaction;
+                    rules::check_script_cost(transaction, &spent, self.limits()).is_ok()
                 });
                 checks.extend(
                     spent.map(|spent| ScriptCheck::new(Arc::clone(&prepared.transaction), spent)),

@@ -36,6 +36,7 @@ mod sigops;
 pub mod test_utils;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub use apply::Applied;
 pub use apply::Backlog;
@@ -65,3 +66,4 @@ pub use rules::SkipReason;
 pub use script::ScriptCache;
 pub use script::ScriptCheck;
 pub use script::ScriptVerdict;
+pub use work::WORK_PER_BYTE;

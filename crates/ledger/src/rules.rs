@@ -24,6 +24,7 @@ use types::table::TableRead;
 
 use crate::overlay::Overlay;
 use crate::sigops;
+use crate::work;
 
 /// What a block of weight 4,000,000 may cost in signature operations.
 const SIGOPS_COST_CORE: u64 = 80_000;
@@ -98,6 +99,9 @@ pub enum SkipReason {
     /// Too much final weight waits to be sealed.
     #[error("sealing-backlog-full")]
     BacklogFull,
+    /// Its scripts ask for more work than its size allows.
+    #[error("bad-txns-too-much-script-work")]
+    TooMuchWork,
 }
 
 /// The block that a transaction is judged for.
@@ -162,7 +166,7 @@ pub struct Judgement {
 
 impl SkipReason {
     /// Every reason. Its place here is its encoding: new ones go to the end.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InputsEmpty,
         Self::OutputsEmpty,
         Self::Oversize,
@@ -181,6 +185,7 @@ impl SkipReason {
         Self::TooManySigops,
         Self::Script,
         Self::BacklogFull,
+        Self::TooMuchWork,
     ];
 }
 
@@ -343,11 +348,29 @@ pub fn check_inputs(
     if weight > limits.transaction_weight {
         return Err(SkipReason::Oversize);
     }
-    let sigops_cost = sigops::cost(transaction, coins.iter().map(|coin| &coin.output));
+    let spent: Vec<&TxOut> = coins.iter().map(|coin| &coin.output).collect();
+    let sigops_cost = check_script_cost(transaction, &spent, limits)?;
+    Ok(Judgement { fee: Amount::from_sat(fee), weight, sigops_cost })
+}
+
+/// Checks what the scripts of a transaction can cost that spends these outputs, before they run.
+/// Gives its cost in signature operations.
+///
+/// # Errors
+/// When they can cost too much.
+pub(crate) fn check_script_cost(
+    transaction: &Transaction,
+    spent: &[&TxOut],
+    limits: &Limits,
+) -> Result<u64, SkipReason> {
+    let sigops_cost = sigops::cost(transaction, spent.iter().copied());
     if sigops_cost > limits.transaction_sigops_cost {
         return Err(SkipReason::TooManySigops);
     }
-    Ok(Judgement { fee: Amount::from_sat(fee), weight, sigops_cost })
+    if work::is_excessive(transaction, spent) {
+        return Err(SkipReason::TooMuchWork);
+    }
+    Ok(sigops_cost)
 }
 
 /// What the ledger knows about an output.

@@ -28,6 +28,9 @@ use bitcoin::Wtxid;
 
 use library::Library;
 
+pub(crate) use direct::Plain;
+pub(crate) use library::looks_around;
+
 pub use cache::SCRIPT_CACHE_ENTRIES_MAX;
 pub use cache::ScriptCache;
 
@@ -126,8 +129,10 @@ impl ScriptCheck {
     /// Cuts a transaction of many inputs into parts that may run on as many threads.
     pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let inputs = self.transaction.input.len();
-        let starts = (0..inputs.max(1)).step_by(INPUTS_PER_PART);
-        starts.map(move |start| start..inputs.min(start + INPUTS_PER_PART))
+        (0..parts(inputs)).map(move |part| {
+            let start = part * INPUTS_PER_PART;
+            start..inputs.min(start + INPUTS_PER_PART)
+        })
     }
 
     /// Judges some of the inputs.
@@ -182,6 +187,11 @@ impl fmt::Display for ScriptVerdict {
             Self::Invalid { input, reason } => write!(formatter, "{reason}, input {input}"),
         }
     }
+}
+
+/// Into how many parts a check of so many inputs is cut.
+pub(crate) fn parts(inputs: usize) -> usize {
+    inputs.div_ceil(INPUTS_PER_PART).max(1)
 }
 
 /// Says why the library refused an input, where that is plain. Never decides anything.

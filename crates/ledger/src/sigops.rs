@@ -79,9 +79,9 @@ fn count(script: &Script, how: Count) -> u64 {
         if opcode == OP_CHECKSIG || opcode == OP_CHECKSIGVERIFY {
             total += 1;
         } else if opcode == OP_CHECKMULTISIG || opcode == OP_CHECKMULTISIGVERIFY {
-            total += match (how, before) {
-                (Count::Accurate, Some(keys @ OP_1..=OP_16)) => u64::from(keys - OP_1) + 1,
-                _ => KEYS_PER_MULTISIG,
+            total += match how {
+                Count::Legacy => KEYS_PER_MULTISIG,
+                Count::Accurate => multisig_keys(before),
             };
         }
         before = Some(opcode.to_u8());
@@ -89,9 +89,17 @@ fn count(script: &Script, how: Count) -> u64 {
     total
 }
 
+/// How many keys a CHECKMULTISIG has behind this opcode.
+pub(crate) fn multisig_keys(before: Option<u8>) -> u64 {
+    match before {
+        Some(keys @ OP_1..=OP_16) => u64::from(keys - OP_1) + 1,
+        _ => KEYS_PER_MULTISIG,
+    }
+}
+
 /// What a scriptSig that only pushes pushes last: the script that pay-to-script-hash runs. Empty
 /// when the last push is a small number.
-fn last_push(script_sig: &Script) -> Option<&Script> {
+pub(crate) fn last_push(script_sig: &Script) -> Option<&Script> {
     let mut last = Script::from_bytes(&[]);
     for instruction in script_sig.instructions() {
         match instruction.ok()? {

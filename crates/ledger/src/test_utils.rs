@@ -1,5 +1,7 @@
 //! A ledger over tables in memory, for tests.
 
+pub mod script_load;
+
 use std::collections::BTreeMap;
 
 use bitcoin::Amount;

@@ -11,6 +11,8 @@
 //! The spent outputs are handed over only where BIP 341 signs them: to version 1 programs. For all
 //! other outputs its rules say nothing, and the flag is left away with them.
 
+use std::cell::OnceCell;
+
 use bitcoin::Transaction;
 use bitcoin::TxIn;
 use bitcoin::TxOut;
@@ -31,7 +33,7 @@ const MARKER_AND_FLAG: [u8; 2] = [0, 1];
 pub(super) struct Library<'a> {
     transaction: &'a Transaction,
     spent: &'a [TxOut],
-    bare: Bare,
+    bare: OnceCell<Bare>,
     /// None when the library's own preconditions do not hold.
     utxos: Option<Vec<bitcoinconsensus::Utxo>>,
 }
@@ -40,7 +42,7 @@ impl<'a> Library<'a> {
     pub(super) fn new(transaction: &'a Transaction, spent: &'a [TxOut]) -> Self {
         let utxos: Option<Vec<_>> = spent.iter().map(utxo).collect();
         let utxos = utxos.filter(|_| transaction.total_size() <= PAYLOAD_BYTES_MAX);
-        Self { transaction, spent, bare: Bare::new(transaction), utxos }
+        Self { transaction, spent, bare: OnceCell::new(), utxos }
     }
 
     pub(super) fn accepts(&self, index: usize, flags: u32) -> bool {
@@ -50,7 +52,7 @@ impl<'a> Library<'a> {
         let (raw, place, utxos) = if alone {
             (self.alone(input), 0, &utxos[index..=index])
         } else {
-            (self.bare.with(input, index), index, utxos.as_slice())
+            (self.bare().with(input, index), index, utxos.as_slice())
         };
         let (flags, utxos) = match spent.script_pubkey.is_p2tr() {
             true => (flags, Some(utxos)),
@@ -58,6 +60,10 @@ impl<'a> Library<'a> {
         };
         let (script, value) = (spent.script_pubkey.as_bytes(), spent.value.to_sat());
         bitcoinconsensus::verify_with_flags(script, value, &raw, utxos, place, flags).is_ok()
+    }
+
+    fn bare(&self) -> &Bare {
+        self.bare.get_or_init(|| Bare::new(self.transaction))
     }
 
     /// As [`Self::accepts`] with the whole transaction shown: what the short ways are held against.
@@ -83,7 +89,7 @@ impl<'a> Library<'a> {
 
 /// Whether a script of the input may ask for a digest of the transaction. A byte that could be a
 /// signature opcode counts as one wherever it stands.
-fn looks_around(input: &TxIn, spent: &TxOut) -> bool {
+pub(crate) fn looks_around(input: &TxIn, spent: &TxOut) -> bool {
     let script = &spent.script_pubkey;
     let implied = script.is_p2wpkh()
         || (script.is_p2tr() && input.witness.len() < 3)

@@ -38,6 +38,7 @@ use super::ScriptCheck;
 use super::ScriptFailure;
 use super::ScriptVerdict;
 use super::direct::Direct;
+use super::direct::Plain;
 
 /// The order of the group, for making high S out of low S.
 const ORDER: [u8; 32] = [
@@ -48,8 +49,15 @@ const ANNEX: [u8; 3] = [0x50, 1, 2];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    P2pk,
+    P2pkh,
     P2wpkh,
+    NestedP2wpkh,
     P2tr,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::P2pk, Self::P2pkh, Self::P2wpkh, Self::NestedP2wpkh, Self::P2tr];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +146,15 @@ fn signer(index: usize, case: &Case) -> SecretKey {
 }
 
 fn spent_output(secp: &Secp256k1<All>, index: usize, case: &Case) -> TxOut {
+    let key = key_bytes(secp, secret(index), key_form(case));
+    let hash = hash160::Hash::hash(&key).to_byte_array().to_vec();
     let script_pubkey = match case.kind {
-        Kind::P2wpkh => {
-            let key = key_bytes(secp, secret(index), key_form(case));
-            let hash = hash160::Hash::hash(&key).to_byte_array();
-            ScriptBuf::from_bytes([vec![0, 20], hash.to_vec()].concat())
+        Kind::P2pk => ScriptBuf::from_bytes([push(&key), vec![0xac]].concat()),
+        Kind::P2pkh => {
+            ScriptBuf::from_bytes([vec![0x76, 0xa9, 20], hash, vec![0x88, 0xac]].concat())
         }
+        Kind::P2wpkh => program(secp, index, case),
+        Kind::NestedP2wpkh => program(secp, index, case).to_p2sh(),
         Kind::P2tr => {
             let key = Keypair::from_secret_key(secp, &secret(index)).x_only_public_key().0;
             ScriptBuf::from_bytes([vec![0x51, 32], key.serialize().to_vec()].concat())
@@ -152,13 +163,40 @@ fn spent_output(secp: &Secp256k1<All>, index: usize, case: &Case) -> TxOut {
     TxOut { value: Amount::from_sat(50_000), script_pubkey }
 }
 
+fn push(bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).unwrap();
+    let head = if length > 75 { vec![0x4c, length] } else { vec![length] };
+    [head, bytes.to_vec()].concat()
+}
+
+/// The P2WPKH program of an input's owner.
+fn program(secp: &Secp256k1<All>, index: usize, case: &Case) -> ScriptBuf {
+    let key = key_bytes(secp, secret(index), key_form(case));
+    let hash = hash160::Hash::hash(&key).to_byte_array();
+    ScriptBuf::from_bytes([vec![0, 20], hash.to_vec()].concat())
+}
+
+/// The hash before BIP 143, for any type byte.
+fn legacy_digest(transaction: &Transaction, index: usize, spent: &TxOut, kind: u8) -> Message {
+    let digest = SighashCache::new(transaction)
+        .legacy_signature_hash(index, &spent.script_pubkey, u32::from(kind))
+        .unwrap();
+    Message::from_digest(digest.to_byte_array())
+}
+
 /// BIP 143's hash for any type byte: unusual ones differ from their standard kin in the last word.
-fn segwit_digest(transaction: &Transaction, index: usize, spent: &TxOut, kind: u8) -> Message {
+fn segwit_digest(
+    transaction: &Transaction,
+    index: usize,
+    program: &ScriptBuf,
+    value: Amount,
+    kind: u8,
+) -> Message {
     let usual = EcdsaSighashType::from_consensus(u32::from(kind));
-    let code = spent.script_pubkey.p2wpkh_script_code().unwrap();
+    let code = program.p2wpkh_script_code().unwrap();
     let mut bytes = Vec::new();
     SighashCache::new(transaction)
-        .segwit_v0_encode_signing_data_to(&mut bytes, index, &code, spent.value, usual)
+        .segwit_v0_encode_signing_data_to(&mut bytes, index, &code, value, usual)
         .unwrap();
     let tail = bytes.len() - 4;
     bytes[tail..].copy_from_slice(&u32::from(kind).to_le_bytes());
@@ -178,7 +216,8 @@ fn high_s(signature: &ecdsa::Signature) -> Vec<u8> {
     ecdsa::Signature::from_compact(&flipped).unwrap().serialize_der().to_vec()
 }
 
-fn p2wpkh_witness(
+/// A signature and, where the output has only its hash, the key.
+fn ecdsa_items(
     secp: &Secp256k1<All>,
     transaction: &Transaction,
     index: usize,
@@ -189,7 +228,10 @@ fn p2wpkh_witness(
         Twist::Sighash(kind) => kind,
         _ => 1,
     };
-    let digest = segwit_digest(transaction, index, spent, kind);
+    let digest = match case.kind {
+        Kind::P2pk | Kind::P2pkh => legacy_digest(transaction, index, spent, kind),
+        _ => segwit_digest(transaction, index, &program(secp, index, case), spent.value, kind),
+    };
     let signature = secp.sign_ecdsa(&digest, &signer(index, case));
     let mut der = match case.twist {
         Twist::HighS => high_s(&signature),
@@ -206,7 +248,10 @@ fn p2wpkh_witness(
         _ => {}
     }
     der.push(kind);
-    vec![der, key_bytes(secp, signer(index, case), key_form(case))]
+    match case.kind {
+        Kind::P2pk => vec![der],
+        _ => vec![der, key_bytes(secp, signer(index, case), key_form(case))],
+    }
 }
 
 fn p2tr_witness(
@@ -245,7 +290,7 @@ fn flip(bytes: &mut [u8], place: usize) {
     }
 }
 
-fn twist_witness(witness: &mut Vec<Vec<u8>>, case: &Case) {
+fn twist_items(witness: &mut Vec<Vec<u8>>, case: &Case) {
     match &case.twist {
         Twist::FlipSignature(place) => flip(&mut witness[0], *place),
         Twist::CutSignature => {
@@ -287,12 +332,22 @@ fn build(cases: &[Case]) -> Built {
     };
     let unsigned = transaction.clone();
     for (index, case) in cases.iter().enumerate() {
-        let mut witness = match case.kind {
-            Kind::P2wpkh => p2wpkh_witness(&secp, &unsigned, index, &spent[index], case),
+        let mut items = match case.kind {
             Kind::P2tr => p2tr_witness(&secp, &unsigned, index, &spent, case),
+            _ => ecdsa_items(&secp, &unsigned, index, &spent[index], case),
         };
-        twist_witness(&mut witness, case);
-        transaction.input[index].witness = Witness::from_slice(&witness);
+        twist_items(&mut items, case);
+        let input = &mut transaction.input[index];
+        if matches!(case.kind, Kind::P2pk | Kind::P2pkh) {
+            let pushes: Vec<u8> = items.iter().flat_map(|item| push(item)).collect();
+            input.script_sig = ScriptBuf::from_bytes(pushes);
+            continue;
+        }
+        input.witness = Witness::from_slice(&items);
+        if case.kind == Kind::NestedP2wpkh {
+            let pushed = push(program(&secp, index, case).as_bytes());
+            input.script_sig = ScriptBuf::from_bytes(pushed);
+        }
     }
     for (index, case) in cases.iter().enumerate() {
         match &case.twist {
@@ -317,7 +372,7 @@ fn single(kind: Kind, twist: Twist) -> Built {
 
 #[test]
 fn plain_spends_take_the_direct_way() {
-    for kind in [Kind::P2wpkh, Kind::P2tr] {
+    for kind in Kind::ALL {
         for sighash in [1, 2, 3, 0x81, 0x82, 0x83] {
             let built = single(kind, Twist::Sighash(sighash));
             assert!(built.direct(0) && built.library(0), "{kind:?} {sighash:#x}");
@@ -330,11 +385,11 @@ fn plain_spends_take_the_direct_way() {
 
 #[test]
 fn a_single_without_its_output_is_signed_as_the_library_says() {
-    for kind in [Kind::P2wpkh, Kind::P2tr] {
+    for kind in Kind::ALL {
         for sighash in [3, 0x83] {
             let twists = [Twist::None, Twist::None, Twist::Sighash(sighash)];
             let built = build(&twists.map(|twist| Case { kind, twist }));
-            let expected = kind == Kind::P2wpkh;
+            let expected = kind != Kind::P2tr;
             assert_eq!((built.library(2), built.direct(2)), (expected, expected), "{kind:?}");
         }
     }
@@ -343,9 +398,12 @@ fn a_single_without_its_output_is_signed_as_the_library_says() {
 #[test]
 fn what_only_policy_forbids_is_valid() {
     let valid = [
-        (Kind::P2wpkh, Twist::HighS),
         (Kind::P2wpkh, Twist::Key(KeyForm::Uncompressed)),
         (Kind::P2wpkh, Twist::Key(KeyForm::Hybrid)),
+        (Kind::P2pkh, Twist::Key(KeyForm::Uncompressed)),
+        (Kind::P2pk, Twist::Key(KeyForm::Hybrid)),
+        (Kind::P2pkh, Twist::Sighash(0x44)),
+        (Kind::NestedP2wpkh, Twist::Sighash(0)),
         (Kind::P2wpkh, Twist::Sighash(0)),
         (Kind::P2wpkh, Twist::Sighash(0x44)),
         (Kind::P2tr, Twist::SignedAnnex),
@@ -354,6 +412,10 @@ fn what_only_policy_forbids_is_valid() {
         let built = single(kind, twist.clone());
         assert!(!built.direct(0), "{twist:?} is none of the direct way's business");
         assert_eq!(built.check.run(), ScriptVerdict::Valid, "{kind:?} {twist:?}");
+    }
+    for kind in [Kind::P2pk, Kind::P2pkh, Kind::P2wpkh, Kind::NestedP2wpkh] {
+        let high = single(kind, Twist::HighS);
+        assert!(high.direct(0) && high.library(0), "{kind:?}: a high S takes the direct way");
     }
 }
 
@@ -455,7 +517,7 @@ fn twist() -> impl Strategy<Value = Twist> {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let kind = prop_oneof![Just(Kind::P2wpkh), Just(Kind::P2tr)];
+    let kind = proptest::sample::select(Kind::ALL.to_vec());
     (kind, twist()).prop_map(|(kind, twist)| Case { kind, twist })
 }
 
@@ -469,13 +531,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_direct_way_never_accepts_what_the_library_refuses(
+    fn the_direct_way_says_what_the_library_says_of_plain_inputs_and_nothing_of_others(
         cases in proptest::collection::vec(case(), 1..5)
     ) {
         let built = build(&cases);
         for (index, case) in cases.iter().enumerate() {
             let library = built.library(index);
-            prop_assert!(library || !built.direct(index), "{case:?}");
+            let check = &built.check;
+            let input = &check.transaction.input[index];
+            let plain = Plain::of(input, &check.spent[index]).is_some();
+            prop_assert_eq!(library && plain, built.direct(index), "{:?}", case);
         }
         let expected = built.library_verdict();
         match built.check.run() {
