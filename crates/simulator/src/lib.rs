@@ -37,6 +37,8 @@ mod suite;
 mod trace;
 mod world;
 
+use bitcoin::Block;
+
 pub use dag::Dag;
 pub use error::SimulationError;
 pub use memo::Memo;
@@ -86,6 +88,15 @@ pub fn absence(validators: u16, rounds: u64, seed: u64) -> Result<Absence, Simul
     let options = Options { rounds, seed, load: Load::Off, ..Options::new(validators) };
     options.check()?;
     world::absence(&options, &mut Memo::default())
+}
+
+/// As [`run`], and gives the blocks behind the first that a validator sealed, to be judged elsewhere.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_and_seal(options: &Options) -> Result<(Report, Vec<Block>), SimulationError> {
+    options.check()?;
+    Ok(world::World::new(options, &mut Memo::default())?.run_and_seal()?)
 }
 
 /// As [`run`], and gives the DAG that came of it.

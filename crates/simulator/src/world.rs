@@ -71,6 +71,7 @@ mod judge;
 mod links;
 mod lost_disk;
 mod partition;
+mod sealed;
 mod turn;
 
 #[cfg(test)]
