@@ -137,8 +137,11 @@ fn write_secret(dir: &Path, file: &Path, text: &str) -> std::io::Result<()> {
 /// When the file is missing, readable by others or no such key.
 pub fn read_wif(file: &Path) -> Result<PrivateKey, ConfigError> {
     let text = read_private(file)?;
+    // The library takes any last byte for "compressed"; Core knows one.
     let key = PrivateKey::from_wif(text.trim())
-        .map_err(|_| wif(file, "it is no key in wallet import format"))?;
+        .ok()
+        .filter(|key| key.to_wif() == text.trim())
+        .ok_or_else(|| wif(file, "it is no key in wallet import format"))?;
     match key.network {
         NetworkKind::Test => Ok(key),
         NetworkKind::Main => Err(wif(file, "it is a key of Bitcoin's main network")),

@@ -69,3 +69,12 @@ fn a_faucet_key_of_the_main_network_is_refused() {
     write_secret(&file, "KwDiBf89QgGbjEhKnhXJuH7LrciVrZi3qYjgd9M7rFU73sVHnoWn\n");
     assert!(read_wif(&file).unwrap_err().to_string().contains("main network"));
 }
+
+#[test]
+fn a_key_has_one_encoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faucet.wif");
+    // From Core's `key_io_invalid.json`: the byte for "compressed" is not 1.
+    write_secret(&file, "cPTVQ1hbo4qdoysf6Jx5GthqucNmdfqt6J2pZRFeXv8Ep7Kmjqud\n");
+    assert!(read_wif(&file).unwrap_err().to_string().contains("no key"));
+}
