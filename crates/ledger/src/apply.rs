@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::OutPoint;
@@ -262,9 +261,7 @@ impl Ledger {
                     let transaction = &prepared.transaction;
                     rules::check_script_cost(transaction, &spent, self.limits()).is_ok()
                 });
-                checks.extend(
-                    spent.map(|spent| ScriptCheck::new(Arc::clone(&prepared.transaction), spent)),
-                );
+                checks.extend(spent.map(|spent| ScriptCheck::of(prepared, spent)));
             }
             known.insert(prepared.txid, prepared);
         }
@@ -416,7 +413,7 @@ impl Step<'_> {
     fn scripts_allow(&self, prepared: &PreparedTransaction, coins: Vec<SpentCoin>) -> bool {
         let verdict = self.cache.get(&prepared.wtxid).unwrap_or_else(|| {
             let spent = coins.into_iter().map(|coin| coin.output).collect();
-            ScriptCheck::new(Arc::clone(&prepared.transaction), spent).run()
+            ScriptCheck::of(prepared, spent).run()
         });
         verdict.is_valid()
     }

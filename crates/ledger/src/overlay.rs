@@ -10,10 +10,13 @@ use bitcoin::Script;
 use bitcoin::Transaction;
 use bitcoin::Txid;
 use bitcoin::hashes::Hash;
+use bytes::Bytes;
 use types::CommitIndex;
 use types::Height;
 use types::encoding::Encode;
+use types::encoding::Writer;
 use types::table::Changes;
+use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
@@ -48,11 +51,14 @@ pub(crate) struct Overlay<'a> {
     pub(crate) unsealed: BTreeMap<u64, Unsealed>,
     pub(crate) events: Vec<Event>,
     pub(crate) changes: Changes,
+    /// Where values are encoded, so that each row is allocated once and at its size.
+    buffer: Writer,
 }
 
 /// A coin that this commit has touched.
 struct Entry {
     coin: Coin,
+    script: ScriptHash,
     /// Whether it is a row of the coins table.
     stored: bool,
     spent_by: Option<Txid>,
@@ -69,7 +75,15 @@ impl<'a> Overlay<'a> {
             unsealed: BTreeMap::new(),
             events: Vec::new(),
             changes: Changes::default(),
+            buffer: Writer::default(),
         }
+    }
+
+    /// Writes a row.
+    pub(crate) fn put(&mut self, table: Table, key: impl Into<Bytes>, value: &impl Encode) {
+        self.buffer.clear();
+        value.encode(&mut self.buffer);
+        self.changes.put(table, key, Bytes::copy_from_slice(self.buffer.as_bytes()));
     }
 
     pub(crate) fn read(&self) -> &'a dyn TableRead {
@@ -83,11 +97,12 @@ impl<'a> Overlay<'a> {
     ) -> Result<Lookup, TableFault> {
         if !self.coins.contains_key(outpoint) {
             let key = rows::outpoint_key(outpoint);
-            let Some(coin) = rows::read_row(self.read, rows::COINS, &key)? else {
+            let Some(coin) = rows::read_row::<Coin>(self.read, rows::COINS, &key)? else {
                 let spender: Option<Spender> = rows::read_row(self.read, rows::SPENDS, &key)?;
                 return Ok(spender.map_or(Lookup::Missing, |by| Lookup::Spent { by: by.txid }));
             };
-            self.coins.insert(*outpoint, Entry { coin, stored: true, spent_by: None });
+            let script = ScriptHash::of(&coin.output.script_pubkey);
+            self.coins.insert(*outpoint, Entry { coin, script, stored: true, spent_by: None });
         }
         let Some(entry) = self.coins.get(outpoint) else { return Ok(Lookup::Missing) };
         if let Some(by) = entry.spent_by {
@@ -136,18 +151,19 @@ impl<'a> Overlay<'a> {
             if is_unspendable(&output.script_pubkey) {
                 continue;
             }
-            let change = touched.entry(ScriptHash::of(&output.script_pubkey)).or_default();
+            let script = ScriptHash::of(&output.script_pubkey);
+            let change = touched.entry(script).or_default();
             change.funded += 1;
             change.funded_sat = change.funded_sat.saturating_add(output.value.to_sat());
             let coin = Coin { output: output.clone(), coinbase };
-            let entry = Entry { coin, stored: false, spent_by: None };
+            let entry = Entry { coin, script, stored: false, spent_by: None };
             self.coins.insert(OutPoint { txid, vout }, entry);
         }
         for (script, mut change) in touched {
             change.transactions = 1;
             self.add_history(&script, row.order, HistoryRow { txid, change })?;
         }
-        self.changes.put(rows::TRANSACTIONS, rows::txid_key(&txid), row.to_bytes());
+        self.put(rows::TRANSACTIONS, rows::txid_key(&txid), row);
         Ok(())
     }
 
@@ -159,11 +175,10 @@ impl<'a> Overlay<'a> {
     ) {
         let Some(entry) = self.coins.get_mut(outpoint) else { return };
         entry.spent_by = Some(spender.txid);
-        let output = &entry.coin.output;
-        let change = touched.entry(ScriptHash::of(&output.script_pubkey)).or_default();
+        let change = touched.entry(entry.script).or_default();
         change.spent += 1;
-        change.spent_sat = change.spent_sat.saturating_add(output.value.to_sat());
-        self.changes.put(rows::SPENDS, rows::outpoint_key(outpoint), spender.to_bytes());
+        change.spent_sat = change.spent_sat.saturating_add(entry.coin.output.value.to_sat());
+        self.put(rows::SPENDS, rows::outpoint_key(outpoint), &spender);
     }
 
     fn add_history(
@@ -177,13 +192,13 @@ impl<'a> Overlay<'a> {
             None => rows::read_row(self.read, rows::TOTALS, script.as_bytes())?.unwrap_or_default(),
         };
         self.totals.insert(*script, before.plus(&row.change));
-        self.changes.put(rows::HISTORY, rows::history_key(script, order), row.to_bytes());
+        self.put(rows::HISTORY, rows::history_key(script, order), &row);
         Ok(())
     }
 
     pub(crate) fn add_place(&mut self, txid: Txid, place: Place) {
         self.places.insert(txid, place);
-        self.changes.put(rows::PLACES, rows::txid_key(&txid), place.to_bytes());
+        self.put(rows::PLACES, rows::txid_key(&txid), &place);
     }
 
     pub(crate) fn add_block(&mut self, height: Height, row: &BlockRow) {
@@ -198,7 +213,7 @@ impl<'a> Overlay<'a> {
         state.last_event += 1;
         let event = Event { sequence: state.last_event, commit, kind };
         let key = rows::number_key(event.sequence);
-        self.changes.put(rows::EVENTS, key, event.to_bytes());
+        self.put(rows::EVENTS, key, &event);
         if let EventKind::Skipped { txid, reason, .. } = kind {
             let key = rows::skipped_key(&txid, event.sequence);
             self.changes.put(rows::SKIPPED, key, reason.to_bytes());
@@ -208,31 +223,28 @@ impl<'a> Overlay<'a> {
 
     /// Everything to be written, the new state included.
     pub(crate) fn finish(mut self, state: &State) -> (Changes, Vec<Event>) {
-        for (outpoint, entry) in &self.coins {
-            let coin_key = rows::outpoint_key(outpoint);
-            let output = &entry.coin.output;
+        for (outpoint, entry) in std::mem::take(&mut self.coins) {
+            let coin_key = rows::outpoint_key(&outpoint);
+            let utxo_key = rows::utxo_key(&entry.script, &outpoint);
             match (entry.stored, entry.spent_by.is_some()) {
                 (true, true) => {
-                    let script = ScriptHash::of(&output.script_pubkey);
                     self.changes.remove(rows::COINS, coin_key);
-                    self.changes.remove(rows::UTXOS, rows::utxo_key(&script, outpoint));
+                    self.changes.remove(rows::UTXOS, utxo_key);
                 }
                 (false, false) => {
-                    let script = ScriptHash::of(&output.script_pubkey);
-                    let amount = output.value.to_sat().to_bytes();
-                    self.changes.put(rows::COINS, coin_key, entry.coin.to_bytes());
-                    self.changes.put(rows::UTXOS, rows::utxo_key(&script, outpoint), amount);
+                    self.put(rows::COINS, coin_key, &entry.coin);
+                    self.put(rows::UTXOS, utxo_key, &entry.coin.output.value.to_sat());
                 }
                 (true, false) | (false, true) => {}
             }
         }
-        for (script, totals) in &self.totals {
-            self.changes.put(rows::TOTALS, script.as_bytes().to_vec(), totals.to_bytes());
+        for (script, totals) in std::mem::take(&mut self.totals) {
+            self.put(rows::TOTALS, Bytes::copy_from_slice(script.as_bytes()), &totals);
         }
-        for (order, unsealed) in &self.unsealed {
-            self.changes.put(rows::UNSEALED, rows::number_key(*order), unsealed.to_bytes());
+        for (order, unsealed) in std::mem::take(&mut self.unsealed) {
+            self.put(rows::UNSEALED, rows::number_key(order), &unsealed);
         }
-        self.changes.put(rows::STATE, rows::STATE_KEY, state.to_bytes());
+        self.put(rows::STATE, rows::STATE_KEY, state);
         (self.changes, self.events)
     }
 }

@@ -237,7 +237,8 @@ pub fn check_transaction(transaction: &Transaction, limits: &Limits) -> Result<(
     }
     check_output_values(transaction)?;
     let mut seen = BTreeSet::new();
-    if !transaction.input.iter().all(|input| seen.insert(input.previous_output)) {
+    let mut named = transaction.input.iter().map(|input| input.previous_output);
+    if transaction.input.len() > 1 && !named.all(|outpoint| seen.insert(outpoint)) {
         return Err(SkipReason::InputsDuplicate);
     }
     if transaction.is_coinbase() {

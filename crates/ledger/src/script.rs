@@ -31,6 +31,8 @@ use library::Library;
 pub(crate) use direct::Plain;
 pub(crate) use library::looks_around;
 
+use crate::batch::PreparedTransaction;
+
 pub use cache::SCRIPT_CACHE_ENTRIES_MAX;
 pub use cache::ScriptCache;
 
@@ -97,6 +99,11 @@ impl ScriptCheck {
     pub fn new(transaction: Arc<Transaction>, spent: Vec<TxOut>) -> Self {
         let wtxid = transaction.compute_wtxid();
         Self { transaction, wtxid, spent }
+    }
+
+    /// As [`Self::new`], without naming the transaction again.
+    pub(crate) fn of(prepared: &PreparedTransaction, spent: Vec<TxOut>) -> Self {
+        Self { transaction: Arc::clone(&prepared.transaction), wtxid: prepared.wtxid, spent }
     }
 
     /// The transaction.

@@ -42,7 +42,7 @@ use crate::script::ScriptCache;
 
 /// Tables in memory. Whatever is written is there at once and stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemoryTables(BTreeMap<Table, BTreeMap<Bytes, Bytes>>);
+pub struct MemoryTables(Vec<(Table, BTreeMap<Bytes, Bytes>)>);
 
 /// A ledger with its tables and the agreed time.
 #[derive(Debug)]
@@ -63,23 +63,33 @@ impl MemoryTables {
     /// Applies changes in order.
     pub fn write(&mut self, changes: Changes) {
         for change in changes {
-            let table = self.0.entry(change.table).or_default();
+            let place = self.0.iter().position(|(table, _)| *table == change.table);
+            let place = place.unwrap_or_else(|| {
+                let place = self.0.partition_point(|(table, _)| *table < change.table);
+                self.0.insert(place, (change.table, BTreeMap::new()));
+                place
+            });
+            let rows = &mut self.0[place].1;
             match change.value {
-                Some(value) => table.insert(change.key, value),
-                None => table.remove(&change.key),
+                Some(value) => rows.insert(change.key, value),
+                None => rows.remove(&change.key),
             };
         }
     }
 
+    fn table(&self, table: Table) -> Option<&BTreeMap<Bytes, Bytes>> {
+        self.0.iter().find(|(one, _)| *one == table).map(|(_, rows)| rows)
+    }
+
     /// Every row of a table, ascending.
     pub fn rows(&self, table: Table) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        self.0.get(&table).into_iter().flatten()
+        self.table(table).into_iter().flatten()
     }
 }
 
 impl TableRead for MemoryTables {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, TableFault> {
-        Ok(self.0.get(&table).and_then(|rows| rows.get(key)).cloned())
+        Ok(self.table(table).and_then(|rows| rows.get(key)).cloned())
     }
 
     fn scan(
@@ -90,7 +100,7 @@ impl TableRead for MemoryTables {
         limit: usize,
     ) -> Result<Vec<Row>, TableFault> {
         let from = Bytes::copy_from_slice(prefix.max(from));
-        let rows = self.0.get(&table).into_iter().flat_map(|rows| rows.range(from.clone()..));
+        let rows = self.table(table).into_iter().flat_map(|rows| rows.range(from.clone()..));
         let rows = rows.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
@@ -102,7 +112,7 @@ impl TableRead for MemoryTables {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<Row>, TableFault> {
-        let rows = self.0.get(&table).into_iter().flatten().rev();
+        let rows = self.table(table).into_iter().flatten().rev();
         let rows = rows.filter(|(key, _)| key.starts_with(prefix));
         let rows = rows.filter(|(key, _)| from.is_empty() || key.as_ref() <= from).take(limit);
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())

@@ -116,6 +116,11 @@ impl Writer {
         }
     }
 
+    /// Forgets the bytes so far and keeps their room.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The bytes so far, to look at.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -105,7 +105,7 @@ impl Mempool {
         transaction: PreparedTransaction,
     ) -> Result<Prepared, AdmissionError> {
         let Judged { examined, .. } = self.judge(ledger, read, &transaction)?;
-        let check = ScriptCheck::new(transaction.transaction.clone(), examined.spent.to_vec());
+        let check = ScriptCheck::of(&transaction, examined.spent.to_vec());
         Ok(Prepared { transaction, check })
     }
 

@@ -161,7 +161,7 @@ impl Mempool {
             match self.examine(ledger, read, member, &members[..place]) {
                 Ok(examined) => {
                     let spent = examined.spent.to_vec();
-                    checks.push(ScriptCheck::new(member.transaction.clone(), spent));
+                    checks.push(ScriptCheck::of(member, spent));
                 }
                 Err(AdmissionError::Reject(_)) => {}
                 Err(AdmissionError::Fault(fault)) => return Err(fault),
@@ -316,7 +316,7 @@ impl Mempool {
         for (number, member) in members.iter().enumerate() {
             let verdict = package.verdict(places[number], verdicts).unwrap_or_else(|| {
                 let spent = examined[number].spent.to_vec();
-                ScriptCheck::new(member.transaction.clone(), spent).run()
+                ScriptCheck::of(member, spent).run()
             });
             let checked = check_verdict(member, verdict);
             checked.map_err(|reject| Together::Member(places[number], reject))?;
