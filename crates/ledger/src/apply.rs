@@ -50,6 +50,7 @@ use crate::rules::SkipReason;
 use crate::rules::SpentCoin;
 use crate::script::ScriptCache;
 use crate::script::ScriptCheck;
+use crate::script::Verifier;
 use crate::seal;
 use crate::seal::Occasion;
 pub use crate::seal::SealedBlock;
@@ -250,6 +251,7 @@ impl Ledger {
         cache: &ScriptCache,
     ) -> Result<Vec<ScriptCheck>, TableFault> {
         let mut checks = Vec::new();
+        let verifier = Verifier::default();
         let mut known: BTreeMap<Txid, &PreparedTransaction> = BTreeMap::new();
         let mut asked = BTreeSet::new();
         for prepared in batch.transactions() {
@@ -261,7 +263,7 @@ impl Ledger {
                     let transaction = &prepared.transaction;
                     rules::check_script_cost(transaction, &spent, self.limits()).is_ok()
                 });
-                checks.extend(spent.map(|spent| ScriptCheck::of(prepared, spent)));
+                checks.extend(spent.map(|spent| ScriptCheck::of(prepared, spent, &verifier)));
             }
             known.insert(prepared.txid, prepared);
         }
@@ -413,7 +415,7 @@ impl Step<'_> {
     fn scripts_allow(&self, prepared: &PreparedTransaction, coins: Vec<SpentCoin>) -> bool {
         let verdict = self.cache.get(&prepared.wtxid).unwrap_or_else(|| {
             let spent = coins.into_iter().map(|coin| coin.output).collect();
-            ScriptCheck::of(prepared, spent).run()
+            ScriptCheck::of(prepared, spent, &Verifier::default()).run()
         });
         verdict.is_valid()
     }

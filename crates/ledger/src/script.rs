@@ -29,6 +29,7 @@ use bitcoin::Wtxid;
 use library::Library;
 
 pub(crate) use direct::Plain;
+pub(crate) use direct::Verifier;
 pub(crate) use library::looks_around;
 
 use crate::batch::PreparedTransaction;
@@ -48,6 +49,7 @@ pub struct ScriptCheck {
     transaction: Arc<Transaction>,
     wtxid: Wtxid,
     spent: Vec<TxOut>,
+    verifier: Verifier,
 }
 
 /// What scripts say about a transaction.
@@ -98,12 +100,18 @@ impl ScriptCheck {
     /// Takes a transaction and the outputs that its inputs spend, in the order of the inputs.
     pub fn new(transaction: Arc<Transaction>, spent: Vec<TxOut>) -> Self {
         let wtxid = transaction.compute_wtxid();
-        Self { transaction, wtxid, spent }
+        Self { transaction, wtxid, spent, verifier: Verifier::default() }
     }
 
     /// As [`Self::new`], without naming the transaction again.
-    pub(crate) fn of(prepared: &PreparedTransaction, spent: Vec<TxOut>) -> Self {
-        Self { transaction: Arc::clone(&prepared.transaction), wtxid: prepared.wtxid, spent }
+    pub(crate) fn of(
+        prepared: &PreparedTransaction,
+        spent: Vec<TxOut>,
+        verifier: &Verifier,
+    ) -> Self {
+        let PreparedTransaction { transaction, wtxid, .. } = prepared;
+        let (transaction, verifier) = (Arc::clone(transaction), verifier.clone());
+        Self { transaction, wtxid: *wtxid, spent, verifier }
     }
 
     /// The transaction.
@@ -155,7 +163,7 @@ impl ScriptCheck {
         if self.spent.len() != self.transaction.input.len() || self.spent.is_empty() {
             return ScriptVerdict::Invalid { input: 0, reason: ScriptFailure::Unknown };
         }
-        let mut direct = direct::Direct::new(&self.transaction, &self.spent);
+        let mut direct = direct::Direct::new(&self.transaction, &self.spent, &self.verifier);
         let mut library = None;
         for index in inputs {
             if direct.accepts(index) {

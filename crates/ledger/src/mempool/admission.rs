@@ -36,6 +36,7 @@ use crate::rules::SkipReason;
 use crate::rules::SpentCoin;
 use crate::script::ScriptCheck;
 use crate::script::ScriptVerdict;
+use crate::script::Verifier;
 
 /// A transaction that is admitted once its scripts are found valid.
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ impl Mempool {
         transaction: PreparedTransaction,
     ) -> Result<Prepared, AdmissionError> {
         let Judged { examined, .. } = self.judge(ledger, read, &transaction)?;
-        let check = ScriptCheck::of(&transaction, examined.spent.to_vec());
+        let check = ScriptCheck::of(&transaction, examined.spent.to_vec(), &Verifier::default());
         Ok(Prepared { transaction, check })
     }
 

@@ -37,6 +37,7 @@ use crate::batch::PreparedTransaction;
 use crate::rules::SkipReason;
 use crate::script::ScriptCheck;
 use crate::script::ScriptVerdict;
+use crate::script::Verifier;
 
 const FAILED: &str = "transaction failed";
 const UNSPENT_DUST: &str = "unspent-dust";
@@ -161,7 +162,7 @@ impl Mempool {
             match self.examine(ledger, read, member, &members[..place]) {
                 Ok(examined) => {
                     let spent = examined.spent.to_vec();
-                    checks.push(ScriptCheck::of(member, spent));
+                    checks.push(ScriptCheck::of(member, spent, &Verifier::default()));
                 }
                 Err(AdmissionError::Reject(_)) => {}
                 Err(AdmissionError::Fault(fault)) => return Err(fault),
@@ -316,7 +317,7 @@ impl Mempool {
         for (number, member) in members.iter().enumerate() {
             let verdict = package.verdict(places[number], verdicts).unwrap_or_else(|| {
                 let spent = examined[number].spent.to_vec();
-                ScriptCheck::of(member, spent).run()
+                ScriptCheck::of(member, spent, &Verifier::default()).run()
             });
             let checked = check_verdict(member, verdict);
             checked.map_err(|reject| Together::Member(places[number], reject))?;

@@ -7,6 +7,7 @@
 //! BIP 340 and BIP 341 (P2TR by key).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bitcoin::EcdsaSighashType;
 use bitcoin::Script;
@@ -33,19 +34,32 @@ const PUSH_BYTES_MAX: usize = 75;
 /// Where the hash stands in a P2PKH script.
 const PUBLIC_KEY_HASH: Range<usize> = 3..23;
 
+/// What libsecp256k1 needs to verify: made once for many checks.
+#[derive(Clone, Debug)]
+pub(crate) struct Verifier(Arc<Secp256k1<VerifyOnly>>);
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self(Arc::new(Secp256k1::verification_only()))
+    }
+}
+
 /// Judges single inputs of one transaction.
 pub(super) struct Direct<'a> {
     transaction: &'a Transaction,
     spent: &'a [TxOut],
     sighashes: SighashCache<&'a Transaction>,
-    secp: Secp256k1<VerifyOnly>,
+    secp: &'a Secp256k1<VerifyOnly>,
 }
 
 impl<'a> Direct<'a> {
     /// `spent` has one output an input.
-    pub(super) fn new(transaction: &'a Transaction, spent: &'a [TxOut]) -> Self {
-        let sighashes = SighashCache::new(transaction);
-        Self { transaction, spent, sighashes, secp: Secp256k1::verification_only() }
+    pub(super) fn new(
+        transaction: &'a Transaction,
+        spent: &'a [TxOut],
+        verifier: &'a Verifier,
+    ) -> Self {
+        Self { transaction, spent, sighashes: SighashCache::new(transaction), secp: &verifier.0 }
     }
 
     /// Whether the input is a plain spend by key with a signature that fits. No means nothing.

@@ -106,7 +106,8 @@ impl Built {
     }
 
     fn direct(&self, index: usize) -> bool {
-        Direct::new(&self.check.transaction, &self.check.spent).accepts(index)
+        let ScriptCheck { transaction, spent, verifier, .. } = &self.check;
+        Direct::new(transaction, spent, verifier).accepts(index)
     }
 
     fn library_verdict(&self) -> Option<usize> {
