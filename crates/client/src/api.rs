@@ -14,6 +14,7 @@ use bitcoin::address::NetworkUnchecked;
 use serde::Deserialize;
 use serde::Serialize;
 use types::Author;
+use types::Checkpoint;
 use types::CommitIndex;
 use types::Digest;
 use types::Epoch;
@@ -22,6 +23,8 @@ use types::PublicKey;
 use types::Round;
 use types::TimestampMs;
 use types::VertexRef;
+use types::receipt::ProvenCheckpoint;
+use types::receipt::Receipt;
 
 /// `GET /v1/status`: the network as one node sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,10 @@ pub struct Status {
     pub round: Round,
     /// The last commit that is ordered here.
     pub commit: CommitIndex,
+    /// The last commit whose state a quorum of validators has signed, as far as this node knows;
+    /// 0 when there is none.
+    #[serde(default)]
+    pub proven: CommitIndex,
     /// The height of the last sealed block.
     pub height: Height,
     /// How many ordered commits are not applied yet.
@@ -208,6 +215,11 @@ pub enum EventKind {
         /// How many transactions it holds, the coinbase included.
         transactions: u64,
     },
+    /// The state after the commit is a checkpoint; its proof follows within moments.
+    Checkpoint {
+        /// What names it.
+        digest: Digest,
+    },
 }
 
 impl EventKind {
@@ -217,6 +229,7 @@ impl EventKind {
             Self::Outcome { .. } => EventName::Outcome,
             Self::Skipped { .. } => EventName::Skipped,
             Self::Block { .. } => EventName::Block,
+            Self::Checkpoint { .. } => EventName::Checkpoint,
         }
     }
 }
@@ -231,6 +244,8 @@ pub enum EventName {
     Skipped,
     /// A sealed block.
     Block,
+    /// A checkpoint.
+    Checkpoint,
 }
 
 impl EventName {
@@ -240,6 +255,7 @@ impl EventName {
             Self::Outcome => "outcome",
             Self::Skipped => "skipped",
             Self::Block => "block",
+            Self::Checkpoint => "checkpoint",
         }
     }
 }
@@ -262,6 +278,24 @@ pub struct EventQuery {
     /// Only this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<EventName>,
+}
+
+/// `GET /v1/tx/{txid}/receipt`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceiptAnswer {
+    /// The receipt. It proves nothing until it is verified.
+    Ready(Box<Receipt>),
+    /// There is none yet; this is known so far.
+    NotYet(TxStatus),
+}
+
+/// `GET /v1/checkpoints/{index}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckpointAnswer {
+    /// The checkpoint with its proof, which is to be verified.
+    Proven(Box<ProvenCheckpoint>),
+    /// The checkpoint; its proof is still to come.
+    NotYet(Box<Checkpoint>),
 }
 
 /// `GET /v1/commits/{index}`.
@@ -468,6 +502,8 @@ pub enum ErrorCode {
     Refused,
     /// There is no such thing here (404).
     NotFound,
+    /// It was here, or would have been, and is not kept any more (410): the reason names what is.
+    Gone,
     /// The route exists, the method does not (405).
     MethodNotAllowed,
     /// The body is above its limit (413).
@@ -491,6 +527,7 @@ impl ErrorCode {
         match status {
             400 => Self::Malformed,
             404 => Self::NotFound,
+            410 => Self::Gone,
             405 => Self::MethodNotAllowed,
             413 => Self::TooLarge,
             429 => Self::TooMany,

@@ -9,18 +9,25 @@ use bitcoin::BlockHash;
 use bitcoin::Transaction;
 use bitcoin::Txid;
 use bitcoin::address::NetworkUnchecked;
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream;
 use reqwest::Method;
 use types::CommitIndex;
 use types::Height;
 use types::Round;
+use types::receipt::ProvenCheckpoint;
+use types::receipt::Receipt;
 
 use crate::Client;
 use crate::ClientError;
+use crate::api::CheckpointAnswer;
 use crate::api::CommitInfo;
 use crate::api::Dag;
 use crate::api::EvidencePage;
 use crate::api::FaucetAnswer;
 use crate::api::FaucetRequest;
+use crate::api::ReceiptAnswer;
 use crate::api::Status;
 use crate::api::Submitted;
 use crate::api::TicksAnswer;
@@ -31,9 +38,15 @@ use crate::esplora;
 use crate::http::Body;
 use crate::http::decode;
 use crate::http::malformed;
+use crate::http::text;
+use crate::http::unreachable;
+use crate::http::within;
 
 /// How long a faucet's payment or a row of blocks may take.
 const DEVELOPMENT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a node may take for its next proven checkpoint.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The shortest wait for an outcome that is worth a request.
 const WAIT_MIN: Duration = Duration::from_millis(50);
@@ -117,6 +130,73 @@ impl Client {
     /// When the node gives no answer that can be read.
     pub async fn tx_status(&self, txid: &Txid) -> Result<TxStatus, ClientError> {
         self.read(&format!("/v1/tx/{txid}")).await
+    }
+
+    /// `GET /v1/tx/{txid}/receipt`, after having waited for it at most `wait`.
+    ///
+    /// # Errors
+    /// When the node has never seen the transaction, or gives no answer that can be read.
+    pub async fn receipt(
+        &self,
+        txid: &Txid,
+        wait: Option<Duration>,
+    ) -> Result<ReceiptAnswer, ClientError> {
+        let mut url = self.route(&format!("/v1/tx/{txid}/receipt"));
+        let mut deadline = self.deadlines().answer;
+        if let Some(wait) = wait {
+            deadline += wait;
+            url.query_pairs_mut()
+                .append_pair("wait", "proof")
+                .append_pair("timeout_ms", &wait.as_millis().to_string());
+        }
+        let bytes = self.call(Method::GET, &url, Body::Nothing, deadline).await?;
+        match Receipt::parse(&text(&url, &bytes)?) {
+            Ok(receipt) => Ok(ReceiptAnswer::Ready(Box::new(receipt))),
+            Err(_) => decode(&url, &bytes).map(ReceiptAnswer::NotYet),
+        }
+    }
+
+    /// `GET /v1/checkpoints/{index}`; without an index, the last one that is proven.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint, or no answer that can be read.
+    pub async fn checkpoint(
+        &self,
+        index: Option<CommitIndex>,
+    ) -> Result<CheckpointAnswer, ClientError> {
+        let index = index.map_or_else(|| "latest".to_owned(), |index| index.to_string());
+        let url = self.route(&format!("/v1/checkpoints/{index}"));
+        let bytes = self.call(Method::GET, &url, Body::Nothing, self.deadlines().answer).await?;
+        match ProvenCheckpoint::parse(&text(&url, &bytes)?) {
+            Ok(proven) => Ok(CheckpointAnswer::Proven(Box::new(proven))),
+            Err(_) => decode(&url, &bytes).map(|bare| CheckpointAnswer::NotYet(Box::new(bare))),
+        }
+    }
+
+    /// `GET /v1/snapshot`: the node's state at its next proven checkpoint, piece by piece. It proves
+    /// nothing until it is imported.
+    ///
+    /// # Errors
+    /// When the node does not begin to answer; a piece is an error when the stream breaks off.
+    pub async fn snapshot(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>>, ClientError> {
+        let url = self.route("/v1/snapshot");
+        let response = self.open(&url, SNAPSHOT_DEADLINE).await?;
+        let silence = self.deadlines().silence;
+        Ok(stream::unfold(Some(response), move |response| {
+            let url = url.clone();
+            async move {
+                let mut response = response?;
+                let piece =
+                    async { response.chunk().await.map_err(|error| unreachable(&url, &error)) };
+                match within(&url, silence, piece).await {
+                    Ok(Some(piece)) => Some((Ok(piece), Some(response))),
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        }))
     }
 
     /// `GET /v1/commits/{index}`.

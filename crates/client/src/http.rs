@@ -150,6 +150,20 @@ impl Client {
         within(url, deadline, answer).await
     }
 
+    /// Opens an answer that is read piece by piece; `deadline` is for its beginning.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        deadline: Duration,
+    ) -> Result<Response, ClientError> {
+        let answer = async {
+            let request = self.http.get(url.clone());
+            let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+            accepted(url, response).await
+        };
+        within(url, deadline, answer).await
+    }
+
     /// Opens a stream of server-sent events; the answer's body is left to the caller.
     pub(crate) async fn open_stream(&self, url: &Url, after: u64) -> Result<Response, ClientError> {
         let request = self
@@ -197,7 +211,7 @@ pub(crate) fn malformed(url: &Url, reason: String) -> ClientError {
     ClientError::Malformed { url: url.to_string(), reason }
 }
 
-fn text(url: &Url, bytes: &[u8]) -> Result<String, ClientError> {
+pub(crate) fn text(url: &Url, bytes: &[u8]) -> Result<String, ClientError> {
     let text = std::str::from_utf8(bytes).map_err(|error| malformed(url, error.to_string()))?;
     Ok(text.trim().to_owned())
 }

@@ -30,7 +30,7 @@ pub(crate) struct Order {
     digest: Digest,
     timestamp: TimestampMs,
     ordered: BTreeMap<(Round, Author), Digest>,
-    /// Where a vertex with payload is held and none has been ordered.
+    /// Where a vertex with payload that waits for its order is held and none has been ordered.
     waiting: BTreeSet<(Round, Author)>,
 }
 
@@ -64,7 +64,7 @@ impl Order {
     /// Follows a newly held vertex.
     pub(crate) fn accept(&mut self, vertex: &Vertex) {
         let place = place(&vertex.reference());
-        if !vertex.payload().is_empty() && !self.ordered.contains_key(&place) {
+        if vertex.payload().wants_order() && !self.ordered.contains_key(&place) {
             self.waiting.insert(place);
         }
     }

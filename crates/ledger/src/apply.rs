@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::OutPoint;
@@ -18,10 +19,14 @@ use bitcoin::Txid;
 use bitcoin::Wtxid;
 use bitcoin::hashes::Hash;
 use types::Author;
+use types::BitcoinHash;
+use types::Checkpoint;
 use types::CommitIndex;
 use types::Digest;
+use types::Epoch;
 use types::Genesis;
 use types::Height;
+use types::Results;
 use types::encoding::Encode;
 use types::table::Changes;
 use types::table::TableFault;
@@ -30,14 +35,18 @@ use types::table::TableRead;
 use crate::batch::Batch;
 use crate::batch::Content;
 use crate::batch::PreparedTransaction;
+use crate::checkpoint;
+use crate::checkpoint::Hashes;
 use crate::error::LedgerError;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Outcome;
 use crate::overlay::Overlay;
 use crate::rows;
+use crate::rows::CheckpointRow;
 use crate::rows::Coin;
 use crate::rows::CommitRow;
+use crate::rows::RejectedRow;
 use crate::rows::State;
 use crate::rows::TransactionRow;
 use crate::rows::Unsealed;
@@ -67,6 +76,7 @@ const BACKLOG_FACTOR: u64 = 2;
 pub struct Ledger {
     parameters: Parameters,
     state: State,
+    hashes: Hashes,
 }
 
 /// The sealed end of the chain.
@@ -110,6 +120,8 @@ pub struct Applied {
     pub skipped: Vec<Skipped>,
     /// What was sealed.
     pub blocks: Vec<SealedBlock>,
+    /// The checkpoint that the state is now, if it is one.
+    pub checkpoint: Option<Checkpoint>,
     /// How many occurrences had their outcome already.
     pub repeated: u32,
     /// How many items were no transaction, or ticks that were not obeyed.
@@ -145,6 +157,8 @@ pub(crate) struct Parameters {
     interval_ms: u64,
     backlog_weight: u64,
     development: bool,
+    checkpoint_every: u64,
+    epoch: Epoch,
     /// Who is paid, by author.
     payouts: Vec<ScriptBuf>,
 }
@@ -167,6 +181,8 @@ impl Parameters {
             interval_ms: genesis.ledger.block_interval_ms,
             backlog_weight: genesis.ledger.max_block_weight.saturating_mul(backlog_blocks),
             development: genesis.development,
+            checkpoint_every: genesis.ledger.checkpoint_every.max(1),
+            epoch: genesis.epoch,
             payouts,
         })
     }
@@ -192,7 +208,9 @@ impl Ledger {
         if state.chain != expected {
             return Err(LedgerError::WrongChain { expected, actual: state.chain });
         }
-        Ok(Self { parameters: Parameters::new(genesis)?, state })
+        let hashes: Option<Hashes> = rows::read_row(read, rows::STATE, rows::HASHES_KEY)?;
+        let hashes = hashes.ok_or(LedgerError::Empty)?;
+        Ok(Self { parameters: Parameters::new(genesis)?, state, hashes })
     }
 
     /// The last commit that was applied.
@@ -232,6 +250,16 @@ impl Ledger {
             weight: self.state.unsealed_weight,
             weight_max: self.parameters.backlog_weight,
         }
+    }
+
+    /// The state as it stands now, in the form of a checkpoint, whether one is due or not.
+    pub fn checkpoint_now(&self) -> Checkpoint {
+        checkpoint::of_state(&self.state, &self.hashes, self.parameters.epoch)
+    }
+
+    /// How many outcomes no checkpoint covers yet.
+    pub const fn uncovered_outcomes(&self) -> u64 {
+        self.state.checkpoint_results.count()
     }
 
     /// The number of the last event.
@@ -289,6 +317,7 @@ impl Ledger {
             batch,
             cache,
             state: self.state.clone(),
+            hashes: self.hashes.clone(),
             overlay: Overlay::new(read),
             rejected: BTreeSet::new(),
             applied: Applied::default(),
@@ -298,11 +327,13 @@ impl Ledger {
                 Content::Transaction(prepared) => step.transaction(item.author, prepared)?,
                 Content::DevelopmentTicks(count) => step.development_ticks(*count)?,
                 Content::Malformed => step.applied.ignored += 1,
+                Content::CheckpointVote => {}
             }
         }
         step.tick()?;
-        let (state, applied) = step.finish();
+        let (state, hashes, applied) = step.finish(&self.hashes);
         self.state = state;
+        self.hashes = hashes;
         Ok(applied)
     }
 }
@@ -340,6 +371,7 @@ struct Step<'a> {
     batch: &'a Batch,
     cache: &'a ScriptCache,
     state: State,
+    hashes: Hashes,
     overlay: Overlay<'a>,
     rejected: BTreeSet<Txid>,
     applied: Applied,
@@ -432,14 +464,20 @@ impl Step<'_> {
         self.state.unsealed_weight += judgement.weight;
         let row = TransactionRow { commit: self.batch.index, order, raw: prepared.raw.clone() };
         self.overlay.add_transaction(&prepared.transaction, txid, &row, None)?;
+        self.overlay.fresh.insert(txid, Arc::clone(&prepared.transaction));
         let unsealed = Unsealed {
+            commit: self.batch.index,
             txid,
             wtxid: prepared.wtxid,
             weight: judgement.weight,
             size: u64::try_from(prepared.raw.len()).unwrap_or(u64::MAX),
             sigops_cost: judgement.sigops_cost,
             fee_sat: judgement.fee.to_sat(),
+            spent: self.overlay.spent_coins(&prepared.transaction),
         };
+        let state = &mut self.state;
+        let before = &state.final_chain;
+        state.final_chain = checkpoint::chained(before, order, self.batch.index, &prepared.wtxid);
         self.overlay.unsealed.insert(order, unsealed);
         self.applied.finals.push(txid);
         let spent = prepared.transaction.input.iter().map(|input| (input.previous_output, txid));
@@ -456,14 +494,18 @@ impl Step<'_> {
             return Ok(());
         }
         self.applied.rejected.push(Rejected { txid, conflict });
-        let winner = rows::txid_key(&conflict);
-        self.overlay.changes.put(rows::REJECTED, rows::txid_key(&txid), winner);
+        let commit = self.batch.index;
+        let row = RejectedRow { winner: conflict, commit };
+        self.overlay.changes.put(rows::REJECTED, rows::txid_key(&txid), row.to_bytes());
+        self.hashes.add_rejected(&txid, &conflict, commit);
         self.outcome(txid, Outcome::Rejected { conflict });
         Ok(())
     }
 
     fn outcome(&mut self, txid: Txid, outcome: Outcome) {
-        self.state.results.push(&txid, &outcome);
+        let (name, result) = (BitcoinHash::new(txid.to_byte_array()), outcome.in_receipts());
+        self.state.block_results.push(&name, &result);
+        self.state.checkpoint_results.push(&name, &result);
         let kind = EventKind::Outcome { txid, outcome };
         self.overlay.add_event(&mut self.state, self.batch.index, kind);
     }
@@ -500,15 +542,44 @@ impl Step<'_> {
             payout: self.parameters.payouts.get(self.batch.leader.index()),
         };
         let limits = &self.parameters.limits;
-        let block = seal::seal(&mut self.overlay, &mut self.state, limits, &occasion)?;
+        let block =
+            seal::seal(&mut self.overlay, (&mut self.state, &mut self.hashes), limits, &occasion)?;
         self.applied.blocks.extend(block);
         Ok(())
     }
 
-    fn finish(mut self) -> (State, Applied) {
+    /// Settles the hashes when a block was sealed, and takes a checkpoint when one is due.
+    fn checkpoint(&mut self) {
+        let has_sealed = !self.applied.blocks.is_empty();
+        if has_sealed {
+            self.hashes.settle();
+        }
+        let is_due = self.batch.index.value().is_multiple_of(self.parameters.checkpoint_every);
+        if !is_due && !has_sealed {
+            return;
+        }
+        let state = &mut self.state;
+        let first_event = state.checkpoint_event + 1;
+        // Its own event counts, and names it: the number first, the event then.
+        let last_event = state.last_event + 1;
+        let counted = State { last_event, ..state.clone() };
+        let checkpoint = checkpoint::of_state(&counted, &self.hashes, self.parameters.epoch);
+        let digest = checkpoint.digest();
+        self.overlay.add_event(state, self.batch.index, EventKind::Checkpoint { digest });
+        let row = CheckpointRow { checkpoint, first_event, last_event };
+        let key = rows::number_key(self.batch.index.value());
+        self.overlay.changes.put(rows::CHECKPOINTS, key, row.to_bytes());
+        state.checkpoint = digest;
+        state.checkpoint_event = last_event;
+        state.checkpoint_results = Results::default();
+        self.applied.checkpoint = Some(checkpoint);
+    }
+
+    fn finish(mut self, before: &Hashes) -> (State, Hashes, Applied) {
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         self.state.applied = self.batch.index;
         self.state.digest = self.batch.digest;
+        self.checkpoint();
         let row = CommitRow {
             digest: self.batch.digest,
             timestamp: self.batch.timestamp,
@@ -523,9 +594,12 @@ impl Step<'_> {
         };
         let key = rows::number_key(self.batch.index.value());
         self.overlay.changes.put(rows::COMMITS, key, row.to_bytes());
+        if self.hashes != *before {
+            self.overlay.changes.put(rows::STATE, rows::HASHES_KEY, self.hashes.to_bytes());
+        }
         let (changes, events) = self.overlay.finish(&self.state);
         self.applied.changes = changes;
         self.applied.events = events;
-        (self.state, self.applied)
+        (self.state, self.hashes, self.applied)
     }
 }

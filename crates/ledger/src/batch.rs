@@ -52,6 +52,8 @@ pub enum Content {
     Malformed,
     /// Seal this many blocks now.
     DevelopmentTicks(u16),
+    /// A signature on a checkpoint: it changes nothing in the ledger.
+    CheckpointVote,
 }
 
 /// A decoded transaction with everything that is computed from its bytes alone. Cheap to clone.
@@ -94,7 +96,7 @@ impl Batch {
     pub fn transactions(&self) -> impl Iterator<Item = &PreparedTransaction> {
         self.items.iter().filter_map(|item| match &item.content {
             Content::Transaction(transaction) => Some(transaction),
-            Content::Malformed | Content::DevelopmentTicks(_) => None,
+            Content::Malformed | Content::DevelopmentTicks(_) | Content::CheckpointVote => None,
         })
     }
 }
@@ -104,6 +106,7 @@ impl BatchItem {
     pub fn new(author: Author, item: &Item) -> Self {
         let content = match item {
             Item::DevelopmentTicks(count) => Content::DevelopmentTicks(*count),
+            Item::CheckpointVote(_) => Content::CheckpointVote,
             Item::Transaction(bytes) => {
                 PreparedTransaction::decode(bytes).map_or(Content::Malformed, Content::Transaction)
             }

@@ -6,9 +6,12 @@
 use bitcoin::BlockHash;
 use bitcoin::Txid;
 use bitcoin::Wtxid;
+use bitcoin::hashes::Hash;
 use types::Author;
+use types::BitcoinHash;
 use types::CommitIndex;
 use types::DecodeError;
+use types::Digest;
 use types::Height;
 use types::encoding::Decode;
 use types::encoding::Encode;
@@ -32,6 +35,18 @@ pub enum Outcome {
         /// The transaction that won.
         conflict: Txid,
     },
+}
+
+impl Outcome {
+    /// The outcome as receipts carry it.
+    pub fn in_receipts(&self) -> types::results::Outcome {
+        match self {
+            Self::Final { commit } => types::results::Outcome::Final { commit: *commit },
+            Self::Rejected { conflict } => types::results::Outcome::Rejected {
+                conflict: BitcoinHash::new(conflict.to_byte_array()),
+            },
+        }
+    }
 }
 
 /// One entry of the event log.
@@ -73,12 +88,18 @@ pub enum EventKind {
         /// Its hash.
         hash: BlockHash,
     },
+    /// The state after the commit is a checkpoint.
+    Checkpoint {
+        /// What names it.
+        digest: Digest,
+    },
 }
 
 const FINAL: u8 = 1;
 const REJECTED: u8 = 2;
 const SKIPPED: u8 = 3;
 const BLOCK: u8 = 4;
+const CHECKPOINT: u8 = 5;
 const VERSION: u8 = 1;
 
 impl Encode for EventKind {
@@ -106,6 +127,10 @@ impl Encode for EventKind {
                 height.encode(writer);
                 encode_hash(writer, *hash);
             }
+            Self::Checkpoint { digest } => {
+                writer.u8(CHECKPOINT);
+                digest.encode(writer);
+            }
         }
     }
 }
@@ -128,6 +153,7 @@ impl Decode for EventKind {
                 reason: SkipReason::decode(reader)?,
             },
             BLOCK => Self::Block { height: Height::decode(reader)?, hash: decode_hash(reader)? },
+            CHECKPOINT => Self::Checkpoint { digest: Digest::decode(reader)? },
             tag => return Err(DecodeError::UnknownTag { what: "event", tag }),
         })
     }

@@ -15,6 +15,7 @@ use types::CommitIndex;
 use types::Digest;
 use types::Genesis;
 use types::Height;
+use types::Results;
 use types::encoding::Encode;
 use types::table::Changes;
 use types::table::Row;
@@ -23,9 +24,9 @@ use types::table::TableFault;
 use types::table::TableRead;
 
 use crate::apply::Parameters;
+use crate::checkpoint::Hashes;
 use crate::error::LedgerError;
 use crate::overlay::Overlay;
-use crate::results::Results;
 use crate::rows;
 use crate::rows::BlockRow;
 use crate::rows::Place;
@@ -52,6 +53,7 @@ pub(crate) fn genesis(genesis: &Genesis) -> Result<Changes, LedgerError> {
     let payouts = pack(genesis, &parameters)?;
     let mut overlay = Overlay::new(&Nothing);
     let mut state = root(&mut overlay, genesis);
+    let mut hashes = Hashes::empty();
     let allocating = u32::try_from(payouts.len()).unwrap_or(u32::MAX);
     let length = allocating.saturating_add(COINBASE_MATURITY - 1);
     let start = u32::try_from(genesis.start_ms.value() / 1_000).unwrap_or(u32::MAX);
@@ -65,9 +67,18 @@ pub(crate) fn genesis(genesis: &Genesis) -> Result<Changes, LedgerError> {
             payouts: payouts.next().unwrap_or_default(),
             sealed: Vec::new(),
         };
-        seal::append(&mut overlay, &mut state, &contents)?;
+        seal::append(&mut overlay, (&mut state, &mut hashes), &contents)?;
     }
+    hashes.settle();
+    overlay.changes.put(rows::STATE, rows::HASHES_KEY, hashes.to_bytes());
     Ok(overlay.finish(&state).0)
+}
+
+/// The state at height 0 and its rows, for tables that go on from a snapshot.
+pub(crate) fn first_block(genesis: &Genesis) -> (State, Changes) {
+    let mut overlay = Overlay::new(&Nothing);
+    let state = root(&mut overlay, genesis);
+    (state, overlay.changes)
 }
 
 /// Shares the allocations among coinbases, in order, as many into each as it may pay and hold.
@@ -145,7 +156,12 @@ fn root(overlay: &mut Overlay<'_>, genesis: &Genesis) -> State {
         first_unsealed: 0,
         unsealed_count: 0,
         unsealed_weight: 0,
-        results: Results::default(),
+        block_results: Results::default(),
+        checkpoint_results: Results::default(),
+        checkpoint: Digest::ZERO,
+        checkpoint_event: 0,
+        sealed_chain: Digest::ZERO,
+        final_chain: Digest::ZERO,
     }
 }
 

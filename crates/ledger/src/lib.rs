@@ -18,17 +18,19 @@
 #![forbid(unsafe_code)]
 
 pub mod mempool;
+pub mod muhash;
 pub mod query;
 pub mod rules;
 pub mod script;
+pub mod snapshot;
 
 mod apply;
 mod batch;
+mod checkpoint;
 mod error;
 mod event;
 mod genesis;
 mod overlay;
-mod results;
 mod rows;
 mod seal;
 mod sigops;
@@ -56,7 +58,6 @@ pub use event::Event;
 pub use event::EventKind;
 pub use event::Outcome;
 pub use mempool::Mempool;
-pub use results::empty_root;
 pub use rows::Coin;
 pub use rows::Place;
 pub use rows::ScriptHash;
@@ -66,4 +67,5 @@ pub use rules::SkipReason;
 pub use script::ScriptCache;
 pub use script::ScriptCheck;
 pub use script::ScriptVerdict;
+pub use types::results::empty_root;
 pub use work::WORK_PER_BYTE;

@@ -4,11 +4,13 @@
 //! kept in ordered maps, so that the changes come out in the same order everywhere.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bitcoin::OutPoint;
 use bitcoin::Script;
 use bitcoin::Transaction;
 use bitcoin::Txid;
+use bitcoin::consensus::encode;
 use bitcoin::hashes::Hash;
 use bytes::Bytes;
 use types::CommitIndex;
@@ -49,6 +51,8 @@ pub(crate) struct Overlay<'a> {
     totals: BTreeMap<ScriptHash, Totals>,
     /// What became final in this commit and is not sealed yet.
     pub(crate) unsealed: BTreeMap<u64, Unsealed>,
+    /// What became final in this commit.
+    pub(crate) fresh: BTreeMap<Txid, Arc<Transaction>>,
     pub(crate) events: Vec<Event>,
     pub(crate) changes: Changes,
     /// Where values are encoded, so that each row is allocated once and at its size.
@@ -73,6 +77,7 @@ impl<'a> Overlay<'a> {
             medians: BTreeMap::new(),
             totals: BTreeMap::new(),
             unsealed: BTreeMap::new(),
+            fresh: BTreeMap::new(),
             events: Vec::new(),
             changes: Changes::default(),
             buffer: Writer::default(),
@@ -114,13 +119,34 @@ impl<'a> Overlay<'a> {
     }
 
     fn age(&self, txid: &Txid) -> Result<Age, TableFault> {
-        let place = match self.places.get(txid) {
-            Some(place) => Some(*place),
-            None => rows::read_row(self.read, rows::PLACES, txid.as_byte_array())?,
-        };
-        let Some(Place { height, .. }) = place else { return Ok(Age::Unsealed) };
+        let Some(Place { height, .. }) = self.place(txid)? else { return Ok(Age::Unsealed) };
         let median_time_past_before = self.median(height.saturating_sub(1))?;
         Ok(Age::Sealed { height, median_time_past_before })
+    }
+
+    /// Where a transaction is sealed, if it is.
+    pub(crate) fn place(&self, txid: &Txid) -> Result<Option<Place>, TableFault> {
+        match self.places.get(txid) {
+            Some(place) => Ok(Some(*place)),
+            None => rows::read_row(self.read, rows::PLACES, txid.as_byte_array()),
+        }
+    }
+
+    /// A final transaction.
+    pub(crate) fn transaction(&self, txid: &Txid) -> Result<Arc<Transaction>, TableFault> {
+        if let Some(transaction) = self.fresh.get(txid) {
+            return Ok(Arc::clone(transaction));
+        }
+        let row: Option<TransactionRow> =
+            rows::read_row(self.read, rows::TRANSACTIONS, txid.as_byte_array())?;
+        let decoded = row.and_then(|row| encode::deserialize(&row.raw).ok());
+        decoded.map(Arc::new).ok_or_else(|| rows::corrupt(rows::TRANSACTIONS))
+    }
+
+    /// The coins that a transaction spends, which have all been looked up and found.
+    pub(crate) fn spent_coins(&self, transaction: &Transaction) -> Vec<Coin> {
+        let entries = transaction.input.iter().map(|input| self.coins.get(&input.previous_output));
+        entries.flatten().map(|entry| entry.coin.clone()).collect()
     }
 
     fn median(&self, height: Height) -> Result<u32, TableFault> {
@@ -250,6 +276,6 @@ impl<'a> Overlay<'a> {
 }
 
 /// Whether Bitcoin Core keeps no coin for the output.
-fn is_unspendable(script: &Script) -> bool {
+pub(crate) fn is_unspendable(script: &Script) -> bool {
     script.as_bytes().first() == Some(&OP_RETURN) || script.len() > SCRIPT_BYTES_MAX
 }

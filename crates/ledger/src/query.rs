@@ -17,23 +17,30 @@ use bitcoin::consensus::encode;
 use bitcoin::hashes::Hash;
 use bitcoin::hashes::sha256d;
 use bytes::Bytes;
+use types::BitcoinHash;
 use types::CommitIndex;
 use types::Digest;
 use types::Height;
 use types::encoding::Decode;
+use types::results;
+use types::results::PathStep;
 use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
 use crate::apply::Tip;
 use crate::event::Event;
+use crate::event::EventKind;
 use crate::event::Outcome;
 use crate::rows;
+pub use crate::rows::Base;
 use crate::rows::BlockRow;
+pub use crate::rows::CheckpointRow;
 use crate::rows::Coin;
 pub use crate::rows::CommitRow;
 use crate::rows::HistoryRow;
 use crate::rows::Place;
+use crate::rows::RejectedRow;
 use crate::rows::ScriptHash;
 pub use crate::rows::Spender;
 use crate::rows::State;
@@ -45,6 +52,8 @@ use crate::rules::SkipReason;
 
 /// How many unsealed entries of one script are added up; what lies behind counts as sealed.
 pub const UNSEALED_ENTRIES_MAX: usize = 10_000;
+/// How many events are read at a time.
+const EVENTS_PAGE: usize = 1_024;
 
 /// Where the ledger stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +192,15 @@ fn state(read: &dyn TableRead) -> Result<Option<State>, TableFault> {
     rows::read_row(read, rows::STATE, rows::STATE_KEY)
 }
 
+/// Where these tables begin, when they were filled from a snapshot: transactions, blocks and events
+/// up to there are not kept here.
+///
+/// # Errors
+/// When the store fails.
+pub fn base(read: &dyn TableRead) -> Result<Option<Base>, TableFault> {
+    rows::read_row(read, rows::STATE, rows::BASE_KEY)
+}
+
 /// A final transaction, coinbases included.
 ///
 /// # Errors
@@ -230,9 +248,92 @@ pub fn outcome(read: &dyn TableRead, txid: &Txid) -> Result<Option<Outcome>, Tab
     if let Some(row) = transaction_row(read, txid)? {
         return Ok(Some(Outcome::Final { commit: row.commit }));
     }
-    let Some(winner) = read.get(rows::REJECTED, txid.as_byte_array())? else { return Ok(None) };
-    let conflict = Txid::from_slice(&winner).map_err(|_| rows::corrupt(rows::REJECTED))?;
-    Ok(Some(Outcome::Rejected { conflict }))
+    let row = rejected_row(read, txid)?;
+    Ok(row.map(|row| Outcome::Rejected { conflict: row.winner }))
+}
+
+fn rejected_row(read: &dyn TableRead, txid: &Txid) -> Result<Option<RejectedRow>, TableFault> {
+    rows::read_row(read, rows::REJECTED, txid.as_byte_array())
+}
+
+/// The commit that decided a txid, if one did; of a coinbase, the one that sealed it.
+///
+/// # Errors
+/// When the store fails.
+pub fn decided_in(read: &dyn TableRead, txid: &Txid) -> Result<Option<CommitIndex>, TableFault> {
+    if let Some(row) = transaction_row(read, txid)? {
+        return Ok(Some(row.commit));
+    }
+    Ok(rejected_row(read, txid)?.map(|row| row.commit))
+}
+
+/// The checkpoint of a commit, if it is one.
+///
+/// # Errors
+/// When the store fails.
+pub fn checkpoint(
+    read: &dyn TableRead,
+    commit: CommitIndex,
+) -> Result<Option<CheckpointRow>, TableFault> {
+    rows::read_row(read, rows::CHECKPOINTS, &rows::number_key(commit.value()))
+}
+
+/// At most `limit` checkpoints, ascending, from the first one at or behind a commit on: the one
+/// that covers the commit's outcomes comes first.
+///
+/// # Errors
+/// When the store fails.
+pub fn checkpoints_from(
+    read: &dyn TableRead,
+    commit: CommitIndex,
+    limit: usize,
+) -> Result<Vec<CheckpointRow>, TableFault> {
+    let key = rows::number_key(commit.value());
+    let page = read.scan(rows::CHECKPOINTS, &[], &key, limit)?;
+    page.iter().map(|(_, value)| rows::decode_row(rows::CHECKPOINTS, value)).collect()
+}
+
+/// At most `limit` checkpoints, the newest first.
+///
+/// # Errors
+/// When the store fails.
+pub fn checkpoints_back(
+    read: &dyn TableRead,
+    limit: usize,
+) -> Result<Vec<CheckpointRow>, TableFault> {
+    let page = read.scan_back(rows::CHECKPOINTS, &[], &[], limit)?;
+    page.iter().map(|(_, value)| rows::decode_row(rows::CHECKPOINTS, value)).collect()
+}
+
+/// The outcome of a txid among the results of a checkpoint, and the path from it to their root.
+/// None when it is not among them.
+///
+/// # Errors
+/// When the store fails.
+pub fn results_path(
+    read: &dyn TableRead,
+    row: &CheckpointRow,
+    txid: &Txid,
+) -> Result<Option<(Outcome, Vec<PathStep>)>, TableFault> {
+    let mut leaves = Vec::new();
+    let mut found = None;
+    let mut after = row.first_event.saturating_sub(1);
+    while after < row.last_event {
+        let page = events(read, after, EVENTS_PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.sequence;
+        for event in page.iter().filter(|event| event.sequence <= row.last_event) {
+            if let EventKind::Outcome { txid: decided, outcome } = event.kind {
+                if decided == *txid {
+                    found = Some((outcome, leaves.len()));
+                }
+                let name = BitcoinHash::new(decided.to_byte_array());
+                leaves.push(results::leaf(&name, &outcome.in_receipts()));
+            }
+        }
+    }
+    let Some((outcome, index)) = found else { return Ok(None) };
+    Ok(results::path(&leaves, index).map(|path| (outcome, path)))
 }
 
 /// Why occurrences of a txid were passed over, the newest first, with the number of the event.
@@ -358,6 +459,10 @@ pub fn block_txids(
 /// When the store fails.
 pub fn full_block(read: &dyn TableRead, height: Height) -> Result<Option<Block>, TableFault> {
     let Some(record) = block(read, height)? else { return Ok(None) };
+    if record.transactions == 0 {
+        // Only the header came with the snapshot.
+        return Ok(None);
+    }
     let limit = usize::try_from(record.transactions).unwrap_or(usize::MAX);
     let txids = block_txids(read, height, 0, limit)?;
     let txdata = txids.iter().map(|txid| {
@@ -512,6 +617,9 @@ fn scan_numbers<R: Decode, T>(
 /// When the store fails.
 pub fn merkle_proof(read: &dyn TableRead, txid: &Txid) -> Result<Option<MerkleProof>, TableFault> {
     let Some(place) = place(read, txid)? else { return Ok(None) };
+    if place.position == rows::POSITION_UNKNOWN {
+        return Ok(None);
+    }
     let txids = block_txids(read, place.height, 0, usize::MAX / 2)?;
     let mut level: Vec<sha256d::Hash> = txids.iter().map(|txid| txid.to_raw_hash()).collect();
     let mut position = usize::try_from(place.position).unwrap_or(usize::MAX);

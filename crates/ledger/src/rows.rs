@@ -12,7 +12,7 @@
 //! | spends | outpoint | [`Spender`] |
 //! | transactions | txid | [`TransactionRow`] |
 //! | places | txid | [`Place`] |
-//! | rejected | txid | the winner |
+//! | rejected | txid | [`RejectedRow`] |
 //! | skipped | txid, event sequence | reason |
 //! | history | script hash, order | [`HistoryRow`] |
 //! | totals | script hash | [`Totals`] |
@@ -22,6 +22,10 @@
 //! | block_txids | height, page | txids |
 //! | events | sequence | [`Event`](crate::Event) |
 //! | commits | index | [`CommitRow`] |
+//! | checkpoints | index of its commit | [`CheckpointRow`] |
+//!
+//! The state table has a second row, `hashes`: [`Hashes`], written when they change; and a third,
+//! `base`: [`Base`], where it began with a snapshot.
 
 use std::fmt;
 
@@ -39,10 +43,13 @@ use bitcoin::hashes::Hash;
 use bitcoin::hashes::sha256;
 use bytes::Bytes;
 use types::Author;
+use types::BitcoinHash;
+use types::Checkpoint;
 use types::CommitIndex;
 use types::DecodeError;
 use types::Digest;
 use types::Height;
+use types::Results;
 use types::TimestampMs;
 use types::encoding::Decode;
 use types::encoding::Encode;
@@ -52,8 +59,9 @@ use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
+use crate::checkpoint::Hashes;
 use crate::mempool::POOL;
-use crate::results::Results;
+use crate::muhash::MuHash;
 
 pub(crate) const STATE: Table = Table::new("ledger_state");
 pub(crate) const COINS: Table = Table::new("ledger_coins");
@@ -71,9 +79,16 @@ pub(crate) const HEIGHTS: Table = Table::new("ledger_heights");
 pub(crate) const BLOCK_TXIDS: Table = Table::new("ledger_block_txids");
 pub(crate) const EVENTS: Table = Table::new("ledger_events");
 pub(crate) const COMMITS: Table = Table::new("ledger_commits");
+pub(crate) const CHECKPOINTS: Table = Table::new("ledger_checkpoints");
 
-/// The key of the one row of the state table.
+/// The key of the state in its table.
 pub(crate) const STATE_KEY: &[u8] = b"state";
+/// The key of the hashes in the state table.
+pub(crate) const HASHES_KEY: &[u8] = b"hashes";
+/// The key of the row that says where tables begin which began with a snapshot.
+pub(crate) const BASE_KEY: &[u8] = b"base";
+/// The position of a transaction of which only the height of its block is known.
+pub(crate) const POSITION_UNKNOWN: u32 = u32::MAX;
 /// How many txids one row of the block_txids table holds.
 pub(crate) const TXIDS_PAGE: usize = 256;
 /// The median-time-past is the median of this many headers.
@@ -81,7 +96,7 @@ pub(crate) const MEDIAN_TIMES: usize = 11;
 
 /// Every table of the ledger, the pool's among them.
 pub fn tables() -> &'static [Table] {
-    const ALL: [Table; 17] = [
+    const ALL: [Table; 18] = [
         STATE,
         COINS,
         UTXOS,
@@ -98,6 +113,7 @@ pub fn tables() -> &'static [Table] {
         BLOCK_TXIDS,
         EVENTS,
         COMMITS,
+        CHECKPOINTS,
         POOL,
     ];
     &ALL
@@ -166,14 +182,26 @@ pub(crate) struct HistoryRow {
 }
 
 /// A final transaction that waits for its block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unsealed {
+    /// The commit that made it final.
+    pub(crate) commit: CommitIndex,
     pub(crate) txid: Txid,
     pub(crate) wtxid: Wtxid,
     pub(crate) weight: u64,
     pub(crate) size: u64,
     pub(crate) sigops_cost: u64,
     pub(crate) fee_sat: u64,
+    /// What its inputs spend, in their order: no coins any more, and in no block yet either.
+    pub(crate) spent: Vec<Coin>,
+}
+
+/// A transaction that lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RejectedRow {
+    pub(crate) winner: Txid,
+    /// The commit that decided it.
+    pub(crate) commit: CommitIndex,
 }
 
 /// A sealed block without its transactions.
@@ -213,6 +241,28 @@ pub struct CommitRow {
     pub last_event: u64,
 }
 
+/// The state after a commit, as validators sign it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRow {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The number of the first event since the checkpoint before.
+    pub first_event: u64,
+    /// The number of the checkpoint's own event, the last one.
+    pub last_event: u64,
+}
+
+/// Where tables begin that were filled from a snapshot: what lies before is not kept here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The commit of the snapshot.
+    pub commit: CommitIndex,
+    /// The height of its last block: of it and those below only the headers are here.
+    pub height: Height,
+    /// The number of its last event.
+    pub event: u64,
+}
+
 /// Everything about the ledger that is one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
@@ -232,7 +282,18 @@ pub(crate) struct State {
     pub(crate) first_unsealed: u64,
     pub(crate) unsealed_count: u64,
     pub(crate) unsealed_weight: u64,
-    pub(crate) results: Results,
+    /// Outcomes since the last block.
+    pub(crate) block_results: Results,
+    /// Outcomes since the last checkpoint.
+    pub(crate) checkpoint_results: Results,
+    /// The digest of the last checkpoint, zero before the first.
+    pub(crate) checkpoint: Digest,
+    /// The number of the last checkpoint's event.
+    pub(crate) checkpoint_event: u64,
+    /// The chain of hashes over final transactions, up to the last one that is sealed.
+    pub(crate) sealed_chain: Digest,
+    /// The chain of hashes over final transactions, up to the last one.
+    pub(crate) final_chain: Digest,
 }
 
 impl State {
@@ -347,6 +408,13 @@ pub(crate) fn txid_key(txid: &Txid) -> Bytes {
 
 pub(crate) fn outpoint_key(outpoint: &OutPoint) -> Bytes {
     [outpoint.txid.as_byte_array().as_slice(), &outpoint.vout.to_be_bytes()].concat().into()
+}
+
+/// The outpoint that a key names.
+pub(crate) fn outpoint_of_key(key: &[u8]) -> Option<OutPoint> {
+    let (txid, vout) = key.split_first_chunk::<32>()?;
+    let vout = u32::from_be_bytes(vout.try_into().ok()?);
+    Some(OutPoint { txid: Txid::from_byte_array(*txid), vout })
 }
 
 pub(crate) fn utxo_key(script: &ScriptHash, outpoint: &OutPoint) -> Bytes {

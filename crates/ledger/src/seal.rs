@@ -32,13 +32,16 @@ use bitcoin::transaction;
 use types::CommitIndex;
 use types::Digest;
 use types::Height;
+use types::Results;
 use types::TimestampMs;
 use types::table::TableFault;
 
 use crate::batch::PreparedTransaction;
+use crate::checkpoint::Hashes;
+use crate::checkpoint::chained;
+use crate::checkpoint::coin_code;
 use crate::event::EventKind;
 use crate::overlay::Overlay;
-use crate::results::Results;
 use crate::rows;
 use crate::rows::BlockRow;
 use crate::rows::MEDIAN_TIMES;
@@ -109,7 +112,7 @@ pub(crate) fn header_time(state: &State, timestamp: TimestampMs) -> Option<u32> 
 /// Seals what fits, or nothing at all while headers run too far ahead of agreed time.
 pub(crate) fn seal(
     overlay: &mut Overlay<'_>,
-    state: &mut State,
+    (state, hashes): (&mut State, &mut Hashes),
     limits: &Limits,
     occasion: &Occasion<'_>,
 ) -> Result<Option<SealedBlock>, TableFault> {
@@ -130,7 +133,7 @@ pub(crate) fn seal(
     let contents =
         Contents { commit: occasion.commit, time, payouts: payouts.into_iter().collect(), sealed };
     state.last_tick = occasion.timestamp;
-    let block = append(overlay, state, &contents)?;
+    let block = append(overlay, (state, hashes), &contents)?;
     let kind = EventKind::Block { height: block.height, hash: block.hash };
     overlay.add_event(state, occasion.commit, kind);
     Ok(Some(block))
@@ -180,7 +183,7 @@ fn pick(
         if !room.take(unsealed) {
             break;
         }
-        picked.push((*order, *unsealed));
+        picked.push((*order, unsealed.clone()));
     }
     Ok(picked)
 }
@@ -188,7 +191,7 @@ fn pick(
 /// Puts a block on the tip.
 pub(crate) fn append(
     overlay: &mut Overlay<'_>,
-    state: &mut State,
+    (state, hashes): (&mut State, &mut Hashes),
     contents: &Contents,
 ) -> Result<SealedBlock, TableFault> {
     let wtxids: Vec<Wtxid> = contents.sealed.iter().map(|(_, row)| row.wtxid).collect();
@@ -218,6 +221,11 @@ pub(crate) fn append(
     for (position, txid) in (0_u32..).zip(&txids) {
         overlay.add_place(*txid, Place { height, position });
     }
+    for (order, row) in &contents.sealed {
+        hash_sealed(overlay, (state, hashes), (height, *order), row)?;
+    }
+    let code = coin_code(height, true);
+    hashes.add_outputs(coinbase.txid, &coinbase.transaction, code);
     let row = TransactionRow {
         commit: contents.commit,
         order: state.next_order,
@@ -240,6 +248,34 @@ pub(crate) fn append(
     Ok(SealedBlock { height, hash, header, txids })
 }
 
+/// Moves what a transaction spends and makes between the hashes, now that it stands in a block.
+fn hash_sealed(
+    overlay: &Overlay<'_>,
+    (state, hashes): (&mut State, &mut Hashes),
+    (height, order): (Height, u64),
+    row: &Unsealed,
+) -> Result<(), TableFault> {
+    let transaction = overlay.transaction(&row.txid)?;
+    let inputs = transaction.input.iter().zip(&row.spent);
+    for (place, (input, coin)) in (0_u32..).zip(inputs) {
+        let outpoint = &input.previous_output;
+        let code = match coin.coinbase {
+            Some(height) => coin_code(height, true),
+            None => {
+                // A parent is sealed before its child, at the latest in the same block.
+                let sealed = overlay.place(&outpoint.txid)?;
+                let sealed = sealed.ok_or_else(|| rows::corrupt(rows::PLACES))?;
+                coin_code(sealed.height, false)
+            }
+        };
+        hashes.spend(outpoint, code, &coin.output);
+        hashes.add_spent(outpoint, &row.txid, place);
+    }
+    hashes.add_outputs(row.txid, &transaction, coin_code(height, false));
+    state.sealed_chain = chained(&state.sealed_chain, order, row.commit, &row.wtxid);
+    Ok(())
+}
+
 fn advance(state: &mut State, contents: &Contents, header: &block::Header) {
     state.height = state.height.next();
     state.hash = header.block_hash();
@@ -247,7 +283,7 @@ fn advance(state: &mut State, contents: &Contents, header: &block::Header) {
     if state.times.len() > MEDIAN_TIMES {
         state.times.remove(0);
     }
-    state.results = Results::default();
+    state.block_results = Results::default();
     for (order, row) in &contents.sealed {
         state.unsealed_count = state.unsealed_count.saturating_sub(1);
         state.unsealed_weight = state.unsealed_weight.saturating_sub(row.weight);
@@ -275,7 +311,7 @@ pub(crate) fn coinbase(state: &State, payouts: &[TxOut], wtxids: &[Wtxid]) -> Tr
         .into_script();
     let mut output = payouts.to_vec();
     output.push(marked(WITNESS_COMMITMENT, &witness_commitment(wtxids)));
-    output.push(marked(RESULTS_MARK, state.results.root().as_bytes()));
+    output.push(marked(RESULTS_MARK, state.block_results.root().as_bytes()));
     Transaction {
         version: transaction::Version::TWO,
         lock_time: absolute::LockTime::ZERO,

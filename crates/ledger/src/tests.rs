@@ -1,11 +1,13 @@
 //! The ledger as a whole, over tables in memory.
 
 mod applying;
+mod checkpoints;
 mod locks;
 mod property;
 mod reading;
 mod rules;
 mod sealing;
+mod snapshots;
 mod start;
 mod vectors;
 

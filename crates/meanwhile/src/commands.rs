@@ -10,8 +10,10 @@ mod genesis;
 mod keys;
 mod node;
 mod simulate;
+mod snapshot;
 mod status;
 mod tx;
+mod verify;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Faucet(faucet::Arguments),
     Status(status::Arguments),
     Tx(tx::Arguments),
+    Verify(verify::Arguments),
+    Snapshot(snapshot::Arguments),
     Events(events::Arguments),
     Evidence(evidence::Arguments),
     Node(node::Arguments),
@@ -92,6 +96,8 @@ impl Cli {
             Command::Faucet(arguments) => block_on(arguments.run()),
             Command::Status(arguments) => block_on(arguments.run()),
             Command::Tx(arguments) => block_on(arguments.run()),
+            Command::Verify(arguments) => arguments.run(),
+            Command::Snapshot(arguments) => arguments.run(),
             Command::Events(arguments) => block_on(arguments.run()),
             Command::Evidence(arguments) => block_on(arguments.run()),
             Command::Node(arguments) => arguments.run(),

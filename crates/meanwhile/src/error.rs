@@ -62,6 +62,15 @@ pub(crate) enum Failure {
     /// A transaction lost against another one.
     #[error("transaction {txid} is rejected: {winner} spent its input first")]
     Rejected { txid: bitcoin::Txid, winner: String },
+    /// A receipt or a checkpoint does not hold.
+    #[error("{path} is not proven: {reason}", path = path.display())]
+    FalseReceipt { path: PathBuf, reason: types::receipt::ReceiptError },
+    /// There is no receipt of a transaction yet.
+    #[error("there is no receipt of {txid} yet: it is {state}")]
+    NoReceipt { txid: bitcoin::Txid, state: &'static str },
+    /// A snapshot was not taken.
+    #[error(transparent)]
+    Import(#[from] node::snapshot::ImportError),
     /// A simulation can not be run.
     #[error("no such simulation: {0}")]
     Simulation(#[from] simulator::SimulationError),
@@ -135,73 +144,88 @@ impl Failure {
 
     /// What to do next.
     pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Ceremony(error) | Self::CeremonyFile { source: error, .. } => {
+                ceremony_advice(error)
+            }
+            Self::DevnetRunning { dir } => Some(format!(
+                "Use it (`meanwhile status`), stop it (`meanwhile devnet stop --dir {dir}`), \
+                 or give another `--dir` and `--http-port`.",
+                dir = dir.display()
+            )),
+            Self::DevnetNotRunning { dir } => {
+                Some(format!("Start it: `meanwhile devnet --dir {}`.", dir.display()))
+            }
+            other => other.standing_advice().map(str::to_owned),
+        }
+    }
+
+    /// What to do next, where it is the same each time.
+    fn standing_advice(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Ceremony(_)
+            | Self::CeremonyFile { .. }
+            | Self::DevnetRunning { .. }
+            | Self::DevnetNotRunning { .. } => return None,
             Self::Stdout(_) | Self::Json(_) | Self::Key(_) | Self::Control { .. } => return None,
             Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                "It is kept. Choose another folder, or move it away yourself.".to_owned()
+                "It is kept. Choose another folder, or move it away yourself."
             }
             Self::Config(_) | Self::Node(_) => return None,
-            Self::Simulation(_) => "See `meanwhile simulate --help` for what there is.".to_owned(),
+            Self::Simulation(_) => "See `meanwhile simulate --help` for what there is.",
             Self::Violations { .. } => {
-                "Please report it with the command that replays it and the version.".to_owned()
+                "Please report it with the command that replays it and the version."
             }
             Self::Client(client::ClientError::Unreachable { .. }) => {
                 "Start one with `meanwhile devnet`, or name another with `--url` or MEANWHILE_URL."
-                    .to_owned()
             }
-            Self::NotReadyToStart { .. } => "Do what the lines say, then check again.".to_owned(),
-            Self::Unproven { .. } => "Trust your own genesis, and ask another node.".to_owned(),
+            Self::NotReadyToStart { .. } => "Do what the lines say, then check again.",
+            Self::Unproven { .. } => "Trust your own genesis, and ask another node.",
             Self::Client(_) => return None,
             Self::Rejected { .. } => {
-                "It can never become final. Make a new one from coins that are left.".to_owned()
+                "It can never become final. Make a new one from coins that are left."
             }
-            Self::File { .. } => "Check that the path is right and that you may use it.".to_owned(),
-            Self::Contents { .. } => "Correct the file and try again.".to_owned(),
-            Self::Argument { .. } => "See `--help` of this command for examples.".to_owned(),
-            Self::Randomness { .. } => "Without it no key is safe, so none was made.".to_owned(),
-            Self::Ceremony(error) | Self::CeremonyFile { source: error, .. } => {
-                return ceremony_advice(error);
+            Self::FalseReceipt { .. } => {
+                "Believe nothing that it says. Ask for it anew, and for the genesis of its network."
             }
+            Self::Import(node::snapshot::ImportError::NotEmpty { .. }) => {
+                "Give the new node an empty data folder."
+            }
+            Self::Import(_) => {
+                "Nothing was taken. Export it anew, and see that the genesis is that of its network."
+            }
+            Self::NoReceipt { .. } => "Ask again with `--wait`.",
+            Self::File { .. } => "Check that the path is right and that you may use it.",
+            Self::Contents { .. } => "Correct the file and try again.",
+            Self::Argument { .. } => "See `--help` of this command for examples.",
+            Self::Randomness { .. } => "Without it no key is safe, so none was made.",
             Self::NotInPlan { .. } => {
                 "Give the folder that `meanwhile keys new` wrote your card in, or have the plan \
                  made again with your card."
-                    .to_owned()
             }
             Self::OtherResponse { .. } => {
                 "It stands, and it is what the others need. If a dealer sent different dealings to \
                  different operators, give all of them to `meanwhile genesis finish`."
-                    .to_owned()
             }
             Self::OtherGenesis { .. } => {
                 "Do not use it. Take the genesis that `meanwhile genesis finish` computes."
-                    .to_owned()
             }
-            Self::Genesis(_) => "Correct the parameters and try again.".to_owned(),
+            Self::Genesis(_) => "Correct the parameters and try again.",
             Self::PortBusy { .. } | Self::PortRange { .. } => {
-                "Give another first port, for example `--http-port 3100`.".to_owned()
-            }
-            Self::DevnetRunning { dir } => format!(
-                "Use it (`meanwhile status`), stop it (`meanwhile devnet stop --dir {dir}`), \
-                 or give another `--dir` and `--http-port`.",
-                dir = dir.display()
-            ),
-            Self::DevnetNotRunning { dir } => {
-                format!("Start it: `meanwhile devnet --dir {}`.", dir.display())
+                "Give another first port, for example `--http-port 3100`."
             }
             Self::OtherVersion { .. } => {
                 "Start anew with `--reset` (deletes that network), or give another `--dir`."
-                    .to_owned()
             }
-            Self::ForeignFolder { .. } => "Give another `--dir`; nothing was touched.".to_owned(),
+            Self::ForeignFolder { .. } => "Give another `--dir`; nothing was touched.",
             Self::OtherParameters { .. } => {
                 "Leave the flag out to resume, or start anew with `--reset` (deletes that network)."
-                    .to_owned()
             }
             Self::ValidatorEnded { .. } | Self::NotReady { .. } => {
-                "The log files in the validators' folders say more.".to_owned()
+                "The log files in the validators' folders say more."
             }
             Self::Spawn(_) | Self::Runtime(_) => {
-                "The system refused it; check its limits on processes and memory.".to_owned()
+                "The system refused it; check its limits on processes and memory."
             }
         })
     }

@@ -231,6 +231,17 @@ impl Handle {
         self.0.store.snapshot()
     }
 
+    /// A view of the store as it is when a checkpoint has just been applied: now, or as soon as one
+    /// is.
+    ///
+    /// # Errors
+    /// When the node is busy or stopping.
+    pub async fn at_checkpoint(&self) -> Result<Arc<dyn TableRead + Send + Sync>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Command::AtCheckpoint(reply))?;
+        answer.await.map(|held| held.0).map_err(|_| SubmitError::Stopping)
+    }
+
     /// The pool as it stands.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod http;
 pub mod keys;
 mod mesh;
 pub mod metrics;
+pub mod snapshot;
 pub mod status;
 
 mod faucet;

@@ -43,6 +43,7 @@ pub struct Metrics {
     fetching: Gauge,
     commit_seconds: Histogram,
     applied_index: Gauge,
+    proven_index: Gauge,
     apply_seconds: Histogram,
     height: Gauge,
     transactions: Family<OutcomeLabel, Counter>,
@@ -226,6 +227,7 @@ impl Default for Metrics {
             fetching: Gauge::default(),
             commit_seconds: seconds(),
             applied_index: Gauge::default(),
+            proven_index: Gauge::default(),
             apply_seconds: seconds(),
             height: Gauge::default(),
             transactions: Family::default(),
@@ -324,6 +326,7 @@ impl Metrics {
         set(&self.commit_index, status.commit.value());
         set(&self.fetching, status.fetching);
         set(&self.applied_index, status.applied.value());
+        set(&self.proven_index, status.proven.value());
         set(&self.height, status.height.value());
         set(&self.pool_transactions, status.pool_transactions);
         set(&self.pool_bytes, status.pool_bytes);
@@ -438,6 +441,11 @@ impl Metrics {
             "consensus_commit_seconds",
             "Time from the making of an own vertex to its commit",
             self.commit_seconds.clone(),
+        );
+        registry.register(
+            "ledger_proven_index",
+            "Highest commit whose state a quorum has signed",
+            self.proven_index.clone(),
         );
         registry.register(
             "ledger_applied_index",

@@ -63,7 +63,7 @@ pub(crate) fn router() -> Router<Services> {
 /// The page that says why there is no page.
 pub(crate) fn failure(failure: &Failure) -> String {
     let title = match failure.code {
-        ErrorCode::NotFound => "Nothing found",
+        ErrorCode::NotFound | ErrorCode::Gone => "Nothing found",
         ErrorCode::Malformed | ErrorCode::MethodNotAllowed => "This can not be read",
         ErrorCode::TooMany | ErrorCode::Unavailable | ErrorCode::Timeout => "Not now",
         _ => "The node failed",

@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
+use types::CommitIndex;
 use types::Digest;
 use types::table::TableFault;
 
@@ -60,6 +61,7 @@ use feed::Feed;
 use ingress::Inbound;
 use ingress::Ingress;
 use open::Opened;
+pub(crate) use open::STORE_DIR;
 use ordering::OrderingThread;
 use thread::Owned;
 
@@ -166,6 +168,16 @@ pub enum NodeError {
         file: PathBuf,
         /// What the system said.
         error: std::io::Error,
+    },
+    /// A quorum of validators signed another state than this node's.
+    #[error(
+        "the state after commit {commit} is not the one that a quorum of validators signed; this \
+         node stops for good. The evidence is in its data folder: keep that for whoever finds out \
+         why, and start with an empty one, or from a snapshot"
+    )]
+    Diverged {
+        /// After which commit.
+        commit: CommitIndex,
     },
     /// The system gives no thread.
     #[error("the thread {name} can not be started: {error}")]
@@ -296,6 +308,7 @@ fn start_machines(
     let (commands, commands_waiting) = mpsc::channel(COMMANDS_MAX);
     let (feed, fed) = Feed::new();
     let own = checked.identity.author();
+    let checkpoint_key = checked.identity.keys().map(|keys| keys.checkpoint.clone());
     let ordering = OrderingThread {
         ordering: opened.ordering,
         keys: checked.identity.keys().cloned(),
@@ -316,6 +329,8 @@ fn start_machines(
     let execution = ExecutionThread {
         execution: opened.execution,
         runner: checks::Workers::new(checked.limits.verify_threads)?,
+        committee: Arc::clone(&checked.committee),
+        checkpoint_key,
         store: Arc::clone(&opened.store),
         fed,
         commands: commands_waiting,

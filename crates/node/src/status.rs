@@ -29,6 +29,8 @@ pub struct NodeStatus {
     pub gc_round: Round,
     /// The highest commit that the ledger has applied: it runs behind [`Self::commit`].
     pub applied: CommitIndex,
+    /// The highest commit whose state a quorum has signed, as far as this node knows.
+    pub proven: CommitIndex,
     /// The height of the last sealed block.
     pub height: Height,
     /// The hash of the last sealed block.
@@ -106,6 +108,7 @@ impl NodeStatus {
             commit_digest: Digest::ZERO,
             gc_round: Round::ZERO,
             applied: CommitIndex::ZERO,
+            proven: CommitIndex::ZERO,
             height: tip.height,
             tip: tip.hash,
             last_event,

@@ -44,6 +44,16 @@ pub enum OpenError {
         /// What is ordered.
         ordered: CommitIndex,
     },
+    /// A quorum of validators signed another state than this one.
+    #[error(
+        "the state after commit {commit} is not the one that a quorum of validators signed. This \
+         node must not go on: keep the data folder for whoever finds out why, and start with an \
+         empty one, or from a snapshot"
+    )]
+    Diverged {
+        /// After which commit.
+        commit: CommitIndex,
+    },
     /// The ledger was made by another order than the one that is stored.
     #[error("the ledger's commit {applied} is not the one that is stored")]
     LedgerAstray {

@@ -29,30 +29,46 @@ use ledger::mempool::PackageAnswer;
 use ledger::mempool::Reject;
 use store::Durability;
 use types::Author;
+use types::Checkpoint;
 use types::CommitIndex;
 use types::Digest;
 use types::Genesis;
 use types::Item;
 use types::Verified;
 use types::Vertex;
+use types::bls;
 use types::table::TableFault;
 use types::table::TableRead;
 
 use crate::checks::CheckRunner;
 use crate::error::OpenError;
 use crate::ordering::PROPOSAL_ROOM;
+use crate::ordering::Pace;
 use crate::ordering::Room;
 use crate::step::Step;
+use crate::tables;
 
 use commits::Commits;
 use submissions::Answered;
 use submissions::Pool;
 use submissions::Submissions;
+use votes::Votes;
 
 mod commits;
 mod submissions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod votes;
+
+pub use votes::CheckpointOutcome;
+pub use votes::CheckpointTask;
+pub use votes::Divergence;
+pub use votes::DoubleVote;
+pub use votes::HURRY_COMMITS_MAX;
+pub use votes::SIGNED_BEHIND_MAX;
+pub use votes::VOTES_AHEAD;
+pub use votes::VOTES_BEHIND;
+pub use votes::VOTES_PER_VERTEX_MAX;
 
 /// How far execution may lie behind the order before this validator proposes nothing more, in
 /// commits; also how many of them wait in memory.
@@ -108,6 +124,15 @@ pub enum Input {
     Taken(Room),
     /// Ordering's [`Action::Ahead`](crate::ordering::Action::Ahead). Losing one costs time only.
     Ahead(Verified<Vertex>),
+    /// The answer to [`Action::SignCheckpoint`].
+    CheckpointSigned {
+        /// Which commit.
+        commit: CommitIndex,
+        /// This validator's signature.
+        signature: bls::Signature,
+    },
+    /// The answer to [`Action::CheckVotes`].
+    VotesChecked(CheckpointOutcome),
 }
 
 /// What the execution half asks for.
@@ -133,6 +158,25 @@ pub enum Action {
     Executed(CommitIndex),
     /// A commit was applied and written.
     Applied(Summary),
+    /// Sign [`vote_message`](types::checkpoint::vote_message) of this digest with the checkpoint key,
+    /// and answer with [`Input::CheckpointSigned`].
+    SignCheckpoint {
+        /// Which commit.
+        commit: CommitIndex,
+        /// The digest of the checkpoint that this node computed.
+        digest: Digest,
+    },
+    /// Run this, on whatever thread, and answer with [`Input::VotesChecked`].
+    CheckVotes(CheckpointTask),
+    /// The checkpoint of this commit is proven; the proof has been written.
+    CheckpointProven(CommitIndex),
+    /// For ordering: whether rounds should go on for the sake of a proof.
+    Pace(Pace),
+    /// A validator signed two states for one commit; it has been written.
+    DoubleVote(DoubleVote),
+    /// A quorum signed another state than this node's. It has been written and synced; nothing
+    /// follows, and the node must stop.
+    Diverged(Box<Divergence>),
 }
 
 /// What became of a submission that was not refused.
@@ -162,6 +206,8 @@ pub struct Summary {
     pub skipped: Vec<Skipped>,
     /// Blocks that were sealed.
     pub blocks: Vec<SealedBlock>,
+    /// The checkpoint that the state is now, if it is one.
+    pub checkpoint: Option<Checkpoint>,
     /// The number of the newest event; zero when there is none.
     pub last_event: u64,
 }
@@ -177,6 +223,10 @@ pub struct Execution {
     submissions: Submissions,
     ahead: VecDeque<Verified<Vertex>>,
     ticks: VecDeque<Item>,
+    votes: Votes,
+    checked: VecDeque<CheckpointOutcome>,
+    /// The pace that ordering was told last.
+    pace: Pace,
     /// What fits into ordering's queue.
     room: Room,
     /// What was applied and is written by the next call, for the pool.
@@ -194,9 +244,14 @@ impl Execution {
     /// # Errors
     /// When the store fails or does not hold this network's ledger.
     pub fn open(config: ExecutionConfig, read: &dyn TableRead) -> Result<Self, OpenError> {
+        if let Some(divergence) = tables::divergence(read)? {
+            let commit = divergence.own.commit;
+            return Err(OpenError::Diverged { commit });
+        }
         let ledger = Ledger::open(&config.genesis, read)?;
         let mempool = Mempool::open(config.own, config.limits, &ledger, read)?;
         let commits = Commits::open(&config.genesis, &ledger, read)?;
+        let votes = Votes::open(config.own, commits.committee(), &ledger, read)?;
         Ok(Self {
             config,
             ledger,
@@ -206,6 +261,9 @@ impl Execution {
             submissions: Submissions::default(),
             ahead: VecDeque::new(),
             ticks: VecDeque::new(),
+            votes,
+            checked: VecDeque::new(),
+            pace: Pace::Idle,
             room: PROPOSAL_ROOM,
             applied: None,
             has_reported: false,
@@ -228,11 +286,17 @@ impl Execution {
                 self.room.items = PROPOSAL_ROOM.items.min(self.room.items + room.items);
             }
             Input::Ahead(vertex) => {
+                // A vote counts before it is ordered, however long scripts have to wait.
+                self.votes.hear(&vertex, self.ledger.applied());
                 self.ahead.push_back(vertex);
                 if self.ahead.len() > AHEAD_MAX {
                     self.ahead.pop_front();
                 }
             }
+            Input::CheckpointSigned { commit, signature } => {
+                self.votes.signed(commit, signature, self.ledger.applied());
+            }
+            Input::VotesChecked(outcome) => self.checked.push_back(outcome),
         }
     }
 
@@ -250,6 +314,15 @@ impl Execution {
             self.mempool.applied(&self.ledger, read, &applied)?;
         }
         let mut step = Step::default();
+        if self.votes.has_diverged() {
+            return Ok(None);
+        }
+        while let Some(outcome) = self.checked.pop_front() {
+            self.votes.checked(outcome, &mut step);
+            if self.votes.has_diverged() {
+                return Ok(Some(step));
+            }
+        }
         if !std::mem::replace(&mut self.has_reported, true) {
             step.then.push(Action::Executed(self.ledger.applied()));
         }
@@ -264,7 +337,9 @@ impl Execution {
         } else if let Some(vertex) = self.ahead.pop_front() {
             self.judge_ahead(&vertex, read, runner)?;
         }
+        self.votes.ask(self.commits.ordered(), &mut step);
         self.propose(&mut step);
+        self.set_pace(&mut step);
         step.persist.append(self.mempool.drain_changes());
         let is_idle = step.is_empty() && self.ahead.is_empty();
         Ok((!is_idle).then_some(step))
@@ -292,6 +367,7 @@ impl Execution {
         let checks = self.ledger.script_checks(read, &batch, &self.cache)?;
         self.judge(&checks, runner);
         let mut applied = self.ledger.apply(read, &batch, &self.cache)?;
+        self.take_votes(&ordered, &applied);
         step.persist.append(std::mem::take(&mut applied.changes));
         step.then.push(Action::Executed(batch.index));
         step.then.push(Action::Applied(Summary {
@@ -300,10 +376,22 @@ impl Execution {
             rejected: applied.rejected.clone(),
             skipped: applied.skipped.clone(),
             blocks: applied.blocks.clone(),
+            checkpoint: applied.checkpoint,
             last_event: self.ledger.last_event(),
         }));
         self.applied = Some(applied);
         Ok(())
+    }
+
+    /// What a commit means for checkpoints: a new one, perhaps, and votes for those before.
+    fn take_votes(&mut self, ordered: &Ordered, applied: &Applied) {
+        let commit = ordered.commit.index;
+        if let Some(checkpoint) = applied.checkpoint {
+            self.votes.computed(checkpoint, false);
+        }
+        let has_outcomes = !applied.finals.is_empty() || !applied.rejected.is_empty();
+        self.votes.applied(commit, has_outcomes);
+        ordered.vertices.iter().for_each(|vertex| self.votes.hear(vertex, commit));
     }
 
     /// Judges a group of submissions and answers them once they are durable.
@@ -361,6 +449,16 @@ impl Execution {
             return;
         }
         let mut items = Vec::new();
+        while let Some(vote) = self.votes.next_vote() {
+            let item = Item::CheckpointVote(vote);
+            let room = Room::of(std::slice::from_ref(&item));
+            if room.bytes > self.room.bytes || self.room.items == 0 {
+                self.votes.put_back(vote);
+                break;
+            }
+            self.take_room(room);
+            items.push(item);
+        }
         while let Some(item) = self.ticks.pop_front() {
             let room = Room::of(std::slice::from_ref(&item));
             if room.bytes > self.room.bytes || self.room.items == 0 {
@@ -381,6 +479,14 @@ impl Execution {
         }
     }
 
+    fn set_pace(&mut self, step: &mut Step<Action>) {
+        let pace = self.votes.pace(self.ledger.applied());
+        if pace != self.pace {
+            self.pace = pace;
+            step.then.push(Action::Pace(pace));
+        }
+    }
+
     fn take_room(&mut self, taken: Room) {
         self.room.bytes = self.room.bytes.saturating_sub(taken.bytes);
         self.room.items = self.room.items.saturating_sub(taken.items);
@@ -392,6 +498,7 @@ impl Execution {
             match item {
                 Item::Transaction(bytes) => transactions.push(bytes),
                 Item::DevelopmentTicks(_) => self.add_ticks(item),
+                Item::CheckpointVote(vote) => self.votes.returned(vote),
             }
         }
         self.mempool.returned(&transactions);

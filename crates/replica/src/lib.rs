@@ -42,6 +42,7 @@
 
 pub mod execution;
 pub mod ordering;
+pub mod snapshot;
 pub mod tables;
 pub mod wire;
 

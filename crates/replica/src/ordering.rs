@@ -71,6 +71,7 @@ pub use fetch::FETCH_WANTED_PER_AUTHOR_MAX;
 pub use input::Action;
 pub use input::Draft;
 pub use input::Input;
+pub use input::Pace;
 pub use input::Room;
 pub use peers::BEHIND_ROUNDS;
 pub use peers::SILENT_AFTER;
@@ -151,6 +152,8 @@ pub struct Ordering {
     newest: Option<Verified<Vertex>>,
     /// What execution has applied; none until it says so.
     executed: Option<CommitIndex>,
+    /// What execution wants.
+    pace: Pace,
     alarm: Option<Alarm>,
     status_due: Moment,
     deadline: Option<Moment>,
@@ -190,6 +193,7 @@ impl Ordering {
                 self.drain(None);
             }
             Input::Executed(commit) => self.executed = self.executed.max(Some(commit)),
+            Input::Pace(pace) => self.pace = pace,
             Input::Wake => {}
         }
         self.advance(now, wall);
@@ -432,7 +436,7 @@ impl Ordering {
             return None;
         }
         let proposes = !self.lags();
-        let round = match self.proposer.due(&self.consensus, now, proposes) {
+        let round = match self.proposer.due(&self.consensus, now, (proposes, self.pace)) {
             Due::Now(round) if round <= bound => return None,
             Due::Now(round) => round,
             Due::At(at) => return Some(at),

@@ -9,9 +9,12 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use consensus::Evidence;
 use types::Author;
+use types::Checkpoint;
+use types::CheckpointProof;
 use types::Commit;
 use types::CommitIndex;
 use types::Decode;
+use types::DecodeError;
 use types::Digest;
 use types::Encode;
 use types::Round;
@@ -26,6 +29,9 @@ use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
+use crate::execution::Divergence;
+use crate::execution::DoubleVote;
+
 /// Encoded vertices of the DAG by round, author and digest.
 pub const VERTICES: Table = Table::new("order_vertices");
 /// Commits by index.
@@ -36,6 +42,12 @@ pub const COINS: Table = Table::new("order_coins");
 pub const OWN: Table = Table::new("order_own");
 /// Signed proof of faults by kind, round and author: one of each.
 pub const EVIDENCE: Table = Table::new("order_evidence");
+/// Proofs of checkpoints by the index of their commit. Which validators signed differs from node to
+/// node, so this is no part of the ledger.
+pub const PROOFS: Table = Table::new("order_proofs");
+/// Two votes of one validator for one commit, by commit and author; and, under a key of its own, the
+/// proof that this node's state is wrong.
+pub const VOTE_EVIDENCE: Table = Table::new("order_vote_evidence");
 
 /// What somebody signed that nobody may sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,12 +106,14 @@ impl EvidenceKey {
     }
 }
 
-const ALL: [Table; 5] = [VERTICES, COMMITS, COINS, OWN, EVIDENCE];
+const ALL: [Table; 7] = [VERTICES, COMMITS, COINS, OWN, EVIDENCE, PROOFS, VOTE_EVIDENCE];
 const EQUIVOCATION: u8 = 1;
 const WRONG_COIN_SHARE: u8 = 2;
 /// How many rows are read at a time.
 const PAGE_ROWS: usize = 64;
 const OWN_KEY: &[u8] = b"newest";
+const DIVERGENCE_KEY: &[u8] = b"divergence";
+const DIVERGENCE_VERSION: u8 = 1;
 
 /// Every table that ordering writes. The ledger names its own.
 pub const fn tables() -> &'static [Table] {
@@ -282,6 +296,77 @@ pub(crate) fn put_evidence(changes: &mut Changes, evidence: &Evidence) {
     writer.bytes(vertex.encoded());
     let VertexRef { round, author, .. } = vertex.reference();
     changes.put(EVIDENCE, EvidenceKey { kind, round, author }.to_bytes(), writer.finish());
+}
+
+/// The proof of the checkpoint at `commit`, if it was found.
+///
+/// # Errors
+/// When the store fails or holds something else.
+pub fn proof(
+    read: &dyn TableRead,
+    commit: CommitIndex,
+) -> Result<Option<CheckpointProof>, TableFault> {
+    let row = read.get(PROOFS, &commit.value().to_be_bytes())?;
+    row.map(|row| decoded("a checkpoint's proof", &row)).transpose()
+}
+
+/// The last commit whose checkpoint is proven; 0 when there is none.
+///
+/// # Errors
+/// When the store fails or holds something else.
+pub fn last_proven(read: &dyn TableRead) -> Result<CommitIndex, TableFault> {
+    let Some((key, _)) = read.scan_back(PROOFS, &[], &[], 1)?.pop() else {
+        return Ok(CommitIndex::ZERO);
+    };
+    let key = <[u8; 8]>::try_from(&key[..]).map_err(|_| torn("a proof's key"))?;
+    Ok(CommitIndex::new(u64::from_be_bytes(key)))
+}
+
+/// The proof that this node's own state is wrong, if there is one.
+///
+/// # Errors
+/// When the store fails or holds something else.
+pub fn divergence(read: &dyn TableRead) -> Result<Option<Divergence>, TableFault> {
+    let row = read.get(VOTE_EVIDENCE, DIVERGENCE_KEY)?;
+    row.map(|row| decoded("the proof of divergence", &row)).transpose()
+}
+
+/// Keeps a proof.
+pub fn put_proof(changes: &mut Changes, commit: CommitIndex, proof: &CheckpointProof) {
+    changes.put(PROOFS, commit.value().to_be_bytes().to_vec(), proof.to_bytes());
+}
+
+pub(crate) fn put_double_vote(changes: &mut Changes, double: &DoubleVote) {
+    let mut key = double.first.commit.value().to_be_bytes().to_vec();
+    key.extend_from_slice(&double.author.value().to_be_bytes());
+    let mut writer = Writer::default();
+    double.first.encode(&mut writer);
+    double.second.encode(&mut writer);
+    changes.put(VOTE_EVIDENCE, key, writer.finish());
+}
+
+pub(crate) fn put_divergence(changes: &mut Changes, divergence: &Divergence) {
+    changes.put(VOTE_EVIDENCE, DIVERGENCE_KEY.to_vec(), divergence.to_bytes());
+}
+
+impl Encode for Divergence {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(DIVERGENCE_VERSION);
+        self.own.encode(writer);
+        self.proven.encode(writer);
+        self.proof.encode(writer);
+    }
+}
+
+impl Decode for Divergence {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.version("divergence", DIVERGENCE_VERSION)?;
+        Ok(Self {
+            own: Checkpoint::decode(reader)?,
+            proven: Digest::decode(reader)?,
+            proof: CheckpointProof::decode(reader)?,
+        })
+    }
 }
 
 fn decoded<T: Decode>(what: &str, row: &[u8]) -> Result<T, TableFault> {

@@ -12,6 +12,8 @@ use consensus::CoinOutcome;
 use consensus::CoinTask;
 use consensus::VerifiedCoin;
 use ledger::Ledger;
+use replica::execution::CheckpointOutcome;
+use replica::execution::CheckpointTask;
 use replica::wire::ClaimedCoin;
 use store::Durability;
 use store::MemoryStore;
@@ -20,6 +22,8 @@ use types::Author;
 use types::Digest;
 use types::Genesis;
 use types::Round;
+use types::bls;
+use types::checkpoint;
 use types::coin;
 use types::coin::CoinShare;
 use types::coin::CoinSignature;
@@ -36,6 +40,10 @@ const SETTINGS_MAX: usize = 512;
 const SHARES_MAX: usize = 1 << 18;
 const COINS_MAX: usize = 1 << 16;
 const OUTCOMES_MAX: usize = 1 << 14;
+/// How many commits lie between two checkpoints at most.
+const CHECKPOINT_EVERY: u64 = 32;
+const VOTES_MAX: usize = 1 << 16;
+const CHECKED_MAX: usize = 1 << 12;
 
 /// What was computed before. One a thread.
 #[derive(Debug, Default)]
@@ -45,6 +53,10 @@ pub struct Memo {
     coins: HashMap<(Digest, Round), VerifiedCoin>,
     /// What became of tasks that hold shares which nobody owes.
     outcomes: HashMap<(Digest, CoinTask), CoinOutcome>,
+    /// Signatures on checkpoints, by validator's key, which is another one in every network, and
+    /// digest, which is too.
+    votes: HashMap<(Author, Digest), bls::Signature>,
+    checked: Vec<(CheckpointTask, CheckpointOutcome)>,
 }
 
 /// A network and what its ledger begins with.
@@ -98,6 +110,36 @@ impl Memo {
         make_room(&mut self.shares, SHARES_MAX);
         let key = (*network.committee.chain(), author, round);
         *self.shares.entry(key).or_insert_with(|| network.coin_share(author, round))
+    }
+
+    /// A validator's signature on a checkpoint.
+    pub(crate) fn vote(
+        &mut self,
+        network: &TestNetwork,
+        author: Author,
+        digest: &Digest,
+    ) -> bls::Signature {
+        make_room(&mut self.votes, VOTES_MAX);
+        let message = checkpoint::vote_message(digest);
+        let sign = || network.secrets[author.index()].checkpoint.sign(message.as_bytes());
+        *self.votes.entry((author, *digest)).or_insert_with(sign)
+    }
+
+    /// What comes of votes. Validators that heard the same ones ask the same.
+    pub(crate) fn check(
+        &mut self,
+        network: &TestNetwork,
+        task: &CheckpointTask,
+    ) -> CheckpointOutcome {
+        if let Some((_, known)) = self.checked.iter().rev().find(|(known, _)| known == task) {
+            return known.clone();
+        }
+        let outcome = task.run(&network.committee);
+        if self.checked.len() >= CHECKED_MAX {
+            self.checked.clear();
+        }
+        self.checked.push((task.clone(), outcome.clone()));
+        outcome
     }
 
     /// The common coin of a round, made from secrets that nobody in the network holds together.
@@ -161,6 +203,8 @@ impl Setting {
             genesis.consensus.wave = wave;
             genesis.consensus.leaders_per_round = slots;
             genesis.consensus.gc_depth = gc_depth;
+            // Each costs pairings, and a run is after many rounds.
+            genesis.ledger.checkpoint_every = CHECKPOINT_EVERY;
             load::allocate(genesis);
         });
         let rows = Ledger::genesis(&network.genesis)?;

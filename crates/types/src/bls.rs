@@ -360,6 +360,12 @@ macro_rules! serde_hex {
 
 serde_hex!(PublicKey, 96, PublicKey::from_bytes, |key: &PublicKey| key.to_bytes());
 serde_hex!(
+    Signature,
+    48,
+    |bytes: &[u8; 48]| Ok::<_, KeyError>(Signature(*bytes)),
+    |signature: &Signature| signature.0
+);
+serde_hex!(
     Possession,
     48,
     |bytes: &[u8; 48]| Ok::<_, KeyError>(Possession(Signature(*bytes))),

@@ -23,13 +23,17 @@ extern crate alloc;
 extern crate std;
 
 pub mod bls;
+pub mod checkpoint;
 pub mod coin;
 pub mod dkg;
 pub mod encoding;
 pub mod error;
 pub mod genesis;
+pub mod receipt;
+pub mod results;
 pub mod table;
 
+mod bitcoin_hash;
 mod commit;
 mod committee;
 mod digest;
@@ -39,6 +43,10 @@ mod payload;
 pub mod test_utils;
 mod vertex;
 
+pub use bitcoin_hash::BitcoinHash;
+pub use checkpoint::Checkpoint;
+pub use checkpoint::CheckpointProof;
+pub use checkpoint::CheckpointVote;
 pub use commit::COMMIT_VERTICES_MAX;
 pub use commit::Commit;
 pub use committee::Committee;
@@ -69,6 +77,7 @@ pub use payload::ITEMS_MAX;
 pub use payload::Item;
 pub use payload::PAYLOAD_BYTES_MAX;
 pub use payload::Payload;
+pub use results::Results;
 pub use vertex::Header;
 pub use vertex::Rules;
 pub use vertex::Unverified;

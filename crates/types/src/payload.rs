@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::checkpoint::CheckpointVote;
 use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::encoding::Decode;
@@ -19,6 +20,7 @@ pub const ITEMS_MAX: usize = 4096;
 
 const TRANSACTION: u8 = 1;
 const DEVELOPMENT_TICKS: u8 = 2;
+const CHECKPOINT_VOTE: u8 = 3;
 
 /// One thing to be ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Item {
     Transaction(Bytes),
     /// Seal this many blocks now. Only a ledger whose genesis says "development" obeys.
     DevelopmentTicks(u16),
+    /// The author's signature on a checkpoint. It counts as soon as it is seen, ordered or not.
+    CheckpointVote(CheckpointVote),
 }
 
 /// The items of one vertex, in the order in which they are to be applied.
@@ -42,7 +46,13 @@ impl Item {
         match self {
             Self::Transaction(bytes) => 1 + 4 + bytes.len(),
             Self::DevelopmentTicks(_) => 1 + 2,
+            Self::CheckpointVote(_) => 1 + CheckpointVote::ENCODED_LENGTH,
         }
+    }
+
+    /// Whether it waits to be ordered. A vote does not, so it is no reason to hurry.
+    pub const fn wants_order(&self) -> bool {
+        !matches!(self, Self::CheckpointVote(_))
     }
 }
 
@@ -80,6 +90,11 @@ impl Payload {
         self.items.is_empty()
     }
 
+    /// Whether anything in it waits to be ordered.
+    pub fn wants_order(&self) -> bool {
+        self.items.iter().any(Item::wants_order)
+    }
+
     /// How many bytes its encoding takes.
     pub fn encoded_length(&self) -> usize {
         Self::OVERHEAD + self.items.iter().map(Item::encoded_length).sum::<usize>()
@@ -102,6 +117,10 @@ impl Encode for Item {
                 writer.u8(DEVELOPMENT_TICKS);
                 writer.u16(*count);
             }
+            Self::CheckpointVote(vote) => {
+                writer.u8(CHECKPOINT_VOTE);
+                vote.encode(writer);
+            }
         }
     }
 }
@@ -111,6 +130,7 @@ impl Decode for Item {
         match reader.u8()? {
             TRANSACTION => Ok(Self::Transaction(reader.bytes("transaction", PAYLOAD_BYTES_MAX)?)),
             DEVELOPMENT_TICKS => Ok(Self::DevelopmentTicks(reader.u16()?)),
+            CHECKPOINT_VOTE => CheckpointVote::decode(reader).map(Self::CheckpointVote),
             tag => Err(DecodeError::UnknownTag { what: "payload item", tag }),
         }
     }

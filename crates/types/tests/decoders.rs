@@ -1,6 +1,8 @@
 //! Every decoder meets arbitrary bytes: it never panics, and what it accepts is canonical.
 
 use proptest::prelude::*;
+use types::Checkpoint;
+use types::CheckpointProof;
 use types::Commit;
 use types::Decode;
 use types::Digest;
@@ -33,6 +35,8 @@ proptest! {
         let mut versioned = vec![version];
         versioned.extend_from_slice(&bytes);
         for bytes in [bytes, versioned] {
+            judge::<Checkpoint>(&bytes)?;
+            judge::<CheckpointProof>(&bytes)?;
             judge::<Commit>(&bytes)?;
             judge::<Digest>(&bytes)?;
             judge::<Header>(&bytes)?;

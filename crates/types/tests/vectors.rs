@@ -7,19 +7,33 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use types::Author;
+use types::BitcoinHash;
+use types::Checkpoint;
+use types::CheckpointProof;
+use types::CheckpointVote;
 use types::Commit;
 use types::CommitIndex;
 use types::Decode;
 use types::Digest;
 use types::Encode;
+use types::Epoch;
 use types::Header;
+use types::Height;
 use types::Item;
 use types::Payload;
+use types::Results;
 use types::Round;
 use types::TimestampMs;
 use types::Unverified;
 use types::VertexRef;
+use types::checkpoint;
 use types::coin;
+use types::receipt::ProvenChain;
+use types::receipt::Receipt;
+use types::receipt::verify_receipt;
+use types::results::Outcome;
+use types::results::leaf;
+use types::results::path;
 use types::test_utils::TestNetwork;
 
 fn header(network: &TestNetwork, payload: &Payload) -> Header {
@@ -44,6 +58,55 @@ fn header(network: &TestNetwork, payload: &Payload) -> Header {
     }
 }
 
+/// A receipt for the second of three outcomes, from a checkpoint that the next one leads on from.
+fn receipt(network: &TestNetwork) -> Receipt {
+    let committee = &network.committee;
+    let outcomes = [1_u8, 2, 3].map(|number| {
+        let txid = BitcoinHash::new([number; 32]);
+        match number {
+            1 => (txid, Outcome::Rejected { conflict: BitcoinHash::new([9; 32]) }),
+            _ => (txid, Outcome::Final { commit: CommitIndex::new(15) }),
+        }
+    });
+    let leaves = outcomes.map(|(txid, outcome)| leaf(&txid, &outcome));
+    let mut results = Results::default();
+    outcomes.iter().for_each(|(txid, outcome)| results.push(txid, outcome));
+    let checkpoint = Checkpoint {
+        chain: *committee.chain(),
+        epoch: Epoch::ZERO,
+        commit: CommitIndex::new(16),
+        commit_digest: Digest::new([4; 32]),
+        previous: Digest::new([5; 32]),
+        results_root: results.root(),
+        height: Height::new(103),
+        tip: BitcoinHash::new([6; 32]),
+        utxo_hash: BitcoinHash::new([7; 32]),
+        state_hash: Digest::new([8; 32]),
+    };
+    let link = Checkpoint {
+        commit: CommitIndex::new(24),
+        previous: checkpoint.digest(),
+        results_root: types::results::empty_root(),
+        ..checkpoint
+    };
+    let message = checkpoint::vote_message(&link.digest());
+    let votes = [0, 2, 3].map(|author| {
+        let signature = network.secrets[author].checkpoint.sign(message.as_bytes());
+        (Author::new(u16::try_from(author).unwrap()), signature)
+    });
+    Receipt {
+        version: 1,
+        txid: outcomes[1].0,
+        outcome: outcomes[1].1,
+        path: path(&leaves, 1).unwrap(),
+        proven: ProvenChain {
+            checkpoint,
+            links: vec![link],
+            proof: CheckpointProof::aggregate(&votes, committee).unwrap(),
+        },
+    }
+}
+
 fn computed() -> BTreeMap<&'static str, String> {
     let network = TestNetwork::new(4);
     let committee = &network.committee;
@@ -65,7 +128,20 @@ fn computed() -> BTreeMap<&'static str, String> {
         (author, network.coin_share(author, Round::new(5)))
     });
     let signature = coin::recover(&shares, &message, committee.coin_group()).unwrap();
+    let receipt = receipt(&network);
+    let checkpoint = receipt.proven.checkpoint;
+    let vote = CheckpointVote {
+        commit: checkpoint.commit,
+        digest: checkpoint.digest(),
+        signature: receipt.proven.proof.signature,
+    };
     BTreeMap::from([
+        ("checkpoint", hex::encode(checkpoint.to_bytes())),
+        ("checkpoint_digest", checkpoint.digest().to_string()),
+        ("checkpoint_message", checkpoint::vote_message(&checkpoint.digest()).to_string()),
+        ("checkpoint_proof", hex::encode(receipt.proven.proof.to_bytes())),
+        ("checkpoint_vote", hex::encode(Item::CheckpointVote(vote).to_bytes())),
+        ("receipt", receipt.to_text()),
         ("chain", committee.chain().to_string()),
         ("genesis", hex::encode(network.genesis.to_bytes())),
         ("payload", hex::encode(payload.to_bytes())),
@@ -107,6 +183,13 @@ fn frozen_bytes_decode_to_themselves() {
     assert_eq!(vertex.reference().digest.to_string(), frozen["header_digest"]);
     let commit = Commit::from_bytes(&bytes("commit")).unwrap();
     assert_eq!(commit.digest().to_string(), frozen["commit_digest"]);
+    let checkpoint = Checkpoint::from_bytes(&bytes("checkpoint")).unwrap();
+    assert_eq!(checkpoint.digest().to_string(), frozen["checkpoint_digest"]);
+    let proof = CheckpointProof::from_bytes(&bytes("checkpoint_proof")).unwrap();
+    let receipt = Receipt::parse(&frozen["receipt"]).unwrap();
+    assert_eq!(receipt.proven.proof, proof);
+    assert_eq!(verify_receipt(&network.genesis, &receipt).unwrap().checkpoint(), &checkpoint);
+    assert!(!Item::from_bytes(&bytes("checkpoint_vote")).unwrap().wants_order());
     assert_eq!(Payload::from_bytes(&bytes("payload")).unwrap(), *vertex.payload());
     assert_eq!(Header::from_bytes(&bytes("header")).unwrap(), *vertex.header());
 }

@@ -3,6 +3,8 @@
 use super::*;
 
 const VERSION: u8 = 1;
+/// The state and what waits to be sealed have grown once.
+const STATE_VERSION: u8 = 2;
 /// Nothing that is stored here is longer: a payload's limit bounds scripts and transactions.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -117,26 +119,30 @@ impl Decode for HistoryRow {
 
 impl Encode for Unsealed {
     fn encode(&self, writer: &mut Writer) {
-        writer.u8(VERSION);
+        writer.u8(STATE_VERSION);
+        self.commit.encode(writer);
         encode_hash(writer, self.txid);
         encode_hash(writer, self.wtxid);
         writer.u64(self.weight);
         writer.u64(self.size);
         writer.u64(self.sigops_cost);
         writer.u64(self.fee_sat);
+        writer.list(&self.spent);
     }
 }
 
 impl Decode for Unsealed {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.version("unsealed", VERSION)?;
+        reader.version("unsealed", STATE_VERSION)?;
         Ok(Self {
+            commit: CommitIndex::decode(reader)?,
             txid: decode_hash(reader)?,
             wtxid: decode_hash(reader)?,
             weight: reader.u64()?,
             size: reader.u64()?,
             sigops_cost: reader.u64()?,
             fee_sat: reader.u64()?,
+            spent: reader.list("spent coins", BYTES_MAX)?,
         })
     }
 }
@@ -204,7 +210,7 @@ impl Decode for CommitRow {
 
 impl Encode for State {
     fn encode(&self, writer: &mut Writer) {
-        writer.u8(VERSION);
+        writer.u8(STATE_VERSION);
         self.chain.encode(writer);
         self.applied.encode(writer);
         self.digest.encode(writer);
@@ -217,13 +223,18 @@ impl Encode for State {
         writer.u64(self.first_unsealed);
         writer.u64(self.unsealed_count);
         writer.u64(self.unsealed_weight);
-        self.results.encode(writer);
+        self.block_results.encode(writer);
+        self.checkpoint_results.encode(writer);
+        self.checkpoint.encode(writer);
+        writer.u64(self.checkpoint_event);
+        self.sealed_chain.encode(writer);
+        self.final_chain.encode(writer);
     }
 }
 
 impl Decode for State {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.version("ledger state", VERSION)?;
+        reader.version("ledger state", STATE_VERSION)?;
         Ok(Self {
             chain: Digest::decode(reader)?,
             applied: CommitIndex::decode(reader)?,
@@ -237,7 +248,87 @@ impl Decode for State {
             first_unsealed: reader.u64()?,
             unsealed_count: reader.u64()?,
             unsealed_weight: reader.u64()?,
-            results: Results::decode(reader)?,
+            block_results: Results::decode(reader)?,
+            checkpoint_results: Results::decode(reader)?,
+            checkpoint: Digest::decode(reader)?,
+            checkpoint_event: reader.u64()?,
+            sealed_chain: Digest::decode(reader)?,
+            final_chain: Digest::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for RejectedRow {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(VERSION);
+        encode_hash(writer, self.winner);
+        self.commit.encode(writer);
+    }
+}
+
+impl Decode for RejectedRow {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.version("rejected", VERSION)?;
+        Ok(Self { winner: decode_hash(reader)?, commit: CommitIndex::decode(reader)? })
+    }
+}
+
+impl Encode for CheckpointRow {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(VERSION);
+        self.checkpoint.encode(writer);
+        writer.u64(self.first_event);
+        writer.u64(self.last_event);
+    }
+}
+
+impl Decode for CheckpointRow {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.version("checkpoint row", VERSION)?;
+        Ok(Self {
+            checkpoint: Checkpoint::decode(reader)?,
+            first_event: reader.u64()?,
+            last_event: reader.u64()?,
+        })
+    }
+}
+
+impl Encode for Hashes {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(VERSION);
+        self.coins.encode(writer);
+        self.utxo_hash.encode(writer);
+        self.past.encode(writer);
+    }
+}
+
+impl Decode for Hashes {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.version("hashes", VERSION)?;
+        Ok(Self {
+            coins: MuHash::decode(reader)?,
+            utxo_hash: BitcoinHash::decode(reader)?,
+            past: MuHash::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for Base {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u8(VERSION);
+        self.commit.encode(writer);
+        self.height.encode(writer);
+        writer.u64(self.event);
+    }
+}
+
+impl Decode for Base {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.version("base", VERSION)?;
+        Ok(Self {
+            commit: CommitIndex::decode(reader)?,
+            height: Height::decode(reader)?,
+            event: reader.u64()?,
         })
     }
 }

@@ -133,6 +133,8 @@ proptest! {
             prop_assert_eq!(supply(&chain.tables), before);
         }
         prop_assert_eq!(all_rows(&chain.tables), all_rows(&twin.tables));
+        let checkpoint = chain.ledger.checkpoint_now();
+        prop_assert_eq!(checkpoint.utxo_hash, checkpoints::utxo_hash_of_blocks(&chain));
         check_outcomes(&chain, &order, &expected)?;
         check_totals(&chain)?;
     }

@@ -14,7 +14,6 @@ use super::*;
 use crate::event::EventKind;
 use crate::event::Outcome;
 use crate::query;
-use crate::results::Results;
 use crate::test_utils::anyone;
 use crate::test_utils::outpoint;
 use crate::test_utils::spend;
@@ -80,7 +79,9 @@ fn a_block_holds_what_is_final_and_pays_the_leader_its_fees() {
     assert_eq!(chain.ledger.backlog().weight, 0);
     assert_eq!(supply(&chain.tables), before);
     let kind = EventKind::Block { height: chain.ledger.tip().height, hash: block.block_hash() };
-    assert_eq!(applied.events.last().unwrap().kind, kind);
+    let [.., sealed, proof] = &applied.events[..] else { panic!("{:?}", applied.events) };
+    assert_eq!(sealed.kind, kind);
+    assert!(matches!(proof.kind, EventKind::Checkpoint { .. }), "{proof:?}");
     let place = query::place(&chain.tables, &payment.compute_txid()).unwrap().unwrap();
     assert_eq!((place.height, place.position), (chain.ledger.tip().height, 1));
 }
@@ -232,10 +233,16 @@ fn the_results_root_covers_what_was_decided_since_the_block_before() {
     chain.commit(&[&winner]);
     chain.commit(&[&loser]);
     chain.ticks(2);
-    let mut results = Results::default();
+    let mut results = types::Results::default();
     let conflict = winner.compute_txid();
-    results.push(&conflict, &Outcome::Final { commit: CommitIndex::new(1) });
-    results.push(&loser.compute_txid(), &Outcome::Rejected { conflict });
+    let outcomes = [
+        (conflict, Outcome::Final { commit: CommitIndex::new(1) }),
+        (loser.compute_txid(), Outcome::Rejected { conflict }),
+    ];
+    for (txid, outcome) in outcomes {
+        let txid = types::BitcoinHash::new(txid.to_byte_array());
+        results.push(&txid, &outcome.in_receipts());
+    }
     let tip = chain.ledger.tip().height;
     let root = |height| query::results_root(&chain.tables, height).unwrap();
     assert_eq!(root(tip.saturating_sub(1)), Some(results.root()));

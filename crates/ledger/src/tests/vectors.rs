@@ -12,22 +12,26 @@ use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
 use bytes::Bytes;
 use types::Author;
+use types::BitcoinHash;
 use types::CommitIndex;
 use types::DecodeError;
 use types::Digest;
 use types::Encode;
+use types::Epoch;
 use types::Height;
+use types::Results;
 use types::TimestampMs;
 
 use super::*;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Outcome;
-use crate::results::Results;
 use crate::rows::BlockRow;
+use crate::rows::CheckpointRow;
 use crate::rows::CommitRow;
 use crate::rows::HistoryRow;
 use crate::rows::Place;
+use crate::rows::RejectedRow;
 use crate::rows::Spender;
 use crate::rows::State;
 use crate::rows::Totals;
@@ -58,13 +62,18 @@ fn event(kind: EventKind) -> String {
 
 fn results() -> Results {
     let mut results = Results::default();
-    results.push(&txid(), &Outcome::Final { commit: CommitIndex::new(8) });
-    results.push(&txid(), &Outcome::Rejected { conflict: Txid::from_byte_array([2; 32]) });
-    results.push(&txid(), &Outcome::Final { commit: CommitIndex::new(9) });
+    let outcomes = [
+        Outcome::Final { commit: CommitIndex::new(8) },
+        Outcome::Rejected { conflict: Txid::from_byte_array([2; 32]) },
+        Outcome::Final { commit: CommitIndex::new(9) },
+    ];
+    for outcome in outcomes {
+        results.push(&BitcoinHash::new([1; 32]), &outcome.in_receipts());
+    }
     results
 }
 
-fn events() -> [(&'static str, String); 4] {
+fn events() -> [(&'static str, String); 5] {
     let txid = txid();
     let outcome = |outcome| event(EventKind::Outcome { txid, outcome });
     let conflict = Txid::from_byte_array([2; 32]);
@@ -87,19 +96,22 @@ fn events() -> [(&'static str, String); 4] {
                 hash: BlockHash::from_byte_array([4; 32]),
             }),
         ),
+        ("event_checkpoint", event(EventKind::Checkpoint { digest: Digest::new([5; 32]) })),
     ]
 }
 
-fn coins() -> [(&'static str, String); 8] {
+fn coins() -> [(&'static str, String); 9] {
     let coin = |coinbase| Coin { output: anyone(5), coinbase };
     let change = Totals { transactions: 1, funded: 2, funded_sat: 3, spent: 4, spent_sat: 5 };
     let unsealed = Unsealed {
+        commit: CommitIndex::new(8),
         txid: txid(),
         wtxid: Wtxid::from_byte_array([3; 32]),
         weight: 400,
         size: 100,
         sigops_cost: 4,
         fee_sat: 150,
+        spent: vec![coin(None), coin(Some(Height::new(7)))],
     };
     let commit = CommitIndex::new(8);
     let raw = Bytes::from_static(b"raw");
@@ -111,11 +123,12 @@ fn coins() -> [(&'static str, String); 8] {
         ("totals", frozen(&change)),
         ("history", frozen(&HistoryRow { txid: txid(), change })),
         ("unsealed", frozen(&unsealed)),
+        ("rejected", frozen(&RejectedRow { winner: txid(), commit })),
         ("transaction", frozen(&TransactionRow { commit, order: 3, raw })),
     ]
 }
 
-fn chain() -> [(&'static str, String); 6] {
+fn chain() -> [(&'static str, String); 10] {
     let genesis = genesis_block(Network::Regtest);
     let block = BlockRow {
         commit: CommitIndex::new(8),
@@ -150,13 +163,30 @@ fn chain() -> [(&'static str, String); 6] {
         first_unsealed: 8,
         unsealed_count: 2,
         unsealed_weight: 800,
-        results: results(),
+        block_results: results(),
+        checkpoint_results: results(),
+        checkpoint: Digest::new([7; 32]),
+        checkpoint_event: 5,
+        sealed_chain: Digest::new([8; 32]),
+        final_chain: Digest::new([9; 32]),
     };
+    let mut hashes = crate::checkpoint::Hashes::empty();
+    hashes.add_rejected(&txid(), &txid(), CommitIndex::new(8));
+    let row = CheckpointRow {
+        checkpoint: crate::checkpoint::of_state(&state, &hashes, Epoch::new(1)),
+        first_event: 6,
+        last_event: 9,
+    };
+    let base = rows::Base { commit: CommitIndex::new(8), height: Height::new(7), event: 9 };
     let tip = ledger().ledger.tip();
     [
         ("block", frozen(&block)),
         ("commit", frozen(&commit)),
         ("state", frozen(&state)),
+        ("base", frozen(&base)),
+        ("hashes", frozen(&hashes)),
+        ("checkpoint", frozen(&row)),
+        ("carry_hash", crate::checkpoint::Carry::of(&state, &hashes).hash().to_string()),
         ("results_root", results().root().to_string()),
         ("results_root_empty", crate::empty_root().to_string()),
         ("genesis_tip_of_four", tip.hash.to_string()),

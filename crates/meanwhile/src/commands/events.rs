@@ -79,6 +79,7 @@ fn render(event: &Event) -> String {
         EventKind::Block { height, hash, transactions } => {
             format!("block     {height} {hash} with {transactions} transactions")
         }
+        EventKind::Checkpoint { digest } => format!("state     {digest}"),
     };
     format!("{:>8}  commit {:<8} {what}", event.sequence, event.commit)
 }

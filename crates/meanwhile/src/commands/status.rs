@@ -49,8 +49,14 @@ fn render(status: &Status) -> String {
     let table = output::table(&head, &rows);
     let kind = if status.development { ", for development" } else { "" };
     let mut text = format!(
-        "network {} ({}{kind})\nround {}  commit {}  height {}  lag {} commits\n\n{table}",
-        status.chain, status.name, status.round, status.commit, status.height, status.lag_commits
+        "network {} ({}{kind})\nround {}  commit {}  proven {}  height {}  lag {} commits\n\n{table}",
+        status.chain,
+        status.name,
+        status.round,
+        status.commit,
+        status.proven,
+        status.height,
+        status.lag_commits
     );
     if status.validator.is_none() {
         text.push_str("\n\nthis node follows: it signs nothing");

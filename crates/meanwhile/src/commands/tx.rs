@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,11 +14,13 @@ use clap::Subcommand;
 use client::Client;
 use client::api::EventKind;
 use client::api::EventQuery;
+use client::api::ReceiptAnswer;
 use client::api::TxState;
 use client::api::TxStatus;
 use futures_util::StreamExt as _;
 
 use crate::error::Failure;
+use crate::files;
 use crate::output;
 
 use super::NodeUrl;
@@ -26,6 +29,8 @@ use super::NodeUrl;
 const HEX_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// How long one wait for an outcome takes before it is asked for again.
 const OUTCOME_WAIT: Duration = Duration::from_secs(60);
+/// How long one wait for a receipt takes before it is asked for again.
+const RECEIPT_WAIT: Duration = Duration::from_secs(25);
 
 /// Send a transaction, or learn what became of one
 #[derive(Debug, Args)]
@@ -38,6 +43,7 @@ pub(crate) struct Arguments {
 enum Command {
     Send(Send),
     Status(Query),
+    Receipt(ReceiptOf),
 }
 
 /// Hand over a transaction; the answer comes before its outcome
@@ -78,6 +84,27 @@ struct Query {
     json: bool,
 }
 
+/// Fetch the receipt of a transaction: its outcome, signed by a quorum of validators
+///
+/// `meanwhile verify` checks it on any machine that has the genesis file.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  meanwhile tx receipt TXID --wait -o receipt.json")]
+struct ReceiptOf {
+    /// The transaction
+    txid: Txid,
+    /// Write it into this file instead of printing it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Wait until there is one
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    node: NodeUrl,
+    /// Print JSON, which a receipt always is
+    #[arg(long)]
+    json: bool,
+}
+
 impl Arguments {
     /// Does it.
     ///
@@ -87,6 +114,7 @@ impl Arguments {
         match self.command {
             Command::Send(arguments) => arguments.run().await,
             Command::Status(arguments) => arguments.run().await,
+            Command::Receipt(arguments) => arguments.run().await,
         }
     }
 }
@@ -135,10 +163,35 @@ impl Query {
                 EventKind::Skipped { reason, .. } => {
                     output::line(&format!("skipped at commit {}: {reason}", event.commit))?;
                 }
-                EventKind::Block { .. } => {}
+                EventKind::Block { .. } | EventKind::Checkpoint { .. } => {}
             }
         }
         show(&client.tx_status(&self.txid).await?, self.json)
+    }
+}
+
+impl ReceiptOf {
+    async fn run(self) -> Result<(), Failure> {
+        let client = self.node.client()?;
+        let wait = self.wait.then_some(RECEIPT_WAIT);
+        let receipt = loop {
+            match client.receipt(&self.txid, wait).await {
+                Ok(ReceiptAnswer::Ready(receipt)) => break receipt,
+                Ok(ReceiptAnswer::NotYet(known)) if !self.wait => {
+                    let state = state(known.status);
+                    return Err(Failure::NoReceipt { txid: self.txid, state });
+                }
+                Ok(ReceiptAnswer::NotYet(_)) => output::say("still waiting for the receipt"),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let text = receipt.to_text();
+        let Some(path) = &self.output else { return output::line(&text) };
+        files::write(path, &text)?;
+        if !self.json {
+            output::say(&format!("the receipt is in {}", path.display()));
+        }
+        Ok(())
     }
 }
 

@@ -56,6 +56,12 @@ impl Failure {
         Self { code: ErrorCode::NotFound, reason: reason.into(), hint: None }
     }
 
+    /// It is not kept here.
+    pub(crate) fn gone(reason: impl Into<String>) -> Self {
+        let hint = Some("ask a node that did not begin with a snapshot, or one that did earlier");
+        Self { code: ErrorCode::Gone, reason: reason.into(), hint }
+    }
+
     /// The node can not do it now.
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         let hint = Some("try again after the time that Retry-After gives");
@@ -85,6 +91,7 @@ impl Failure {
         match self.code {
             ErrorCode::Malformed | ErrorCode::Refused => StatusCode::BAD_REQUEST,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::Gone => StatusCode::GONE,
             ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,

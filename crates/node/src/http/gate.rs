@@ -24,6 +24,8 @@ pub(crate) const REQUESTS_MAX: usize = 512;
 pub(crate) const STREAMS_MAX: usize = 512;
 /// How many submissions wait for their outcome at one time.
 pub(crate) const WAITING_MAX: usize = 2_048;
+/// How many snapshots are read at one time: each holds old values in the store.
+pub(crate) const SNAPSHOTS_MAX: usize = 2;
 /// How many requests read the store at one time. More would only wait for the disk.
 pub(crate) const READS_MAX: usize = 32;
 /// How long a request may take, its body included.

@@ -14,6 +14,7 @@ use crate::handle::SubmitError;
 use super::failure::Failure;
 use super::gate::Gate;
 use super::gate::READS_MAX;
+use super::gate::SNAPSHOTS_MAX;
 use super::gate::STREAMS_MAX;
 use super::gate::WAITING_MAX;
 use super::outcomes::Outcomes;
@@ -33,6 +34,7 @@ struct Inner {
     pools: Pools,
     reads: Gate,
     streams: Gate,
+    snapshots: Gate,
     waiting: Gate,
     shutdown: CancellationToken,
 }
@@ -52,6 +54,7 @@ impl Services {
             outcomes,
             reads: Gate::new(READS_MAX, None),
             streams: Gate::new(STREAMS_MAX, None),
+            snapshots: Gate::new(SNAPSHOTS_MAX, None),
             waiting: Gate::new(WAITING_MAX, None),
             shutdown,
         }))
@@ -80,6 +83,11 @@ impl Services {
     /// Bounds the open event streams.
     pub(crate) fn streams(&self) -> &Gate {
         &self.0.streams
+    }
+
+    /// Bounds the snapshots that are read.
+    pub(crate) fn snapshots(&self) -> &Gate {
+        &self.0.snapshots
     }
 
     /// Bounds the submissions that wait for their outcome.

@@ -8,6 +8,8 @@ mod dag;
 mod development;
 mod events;
 mod evidence;
+mod proof;
+mod snapshot;
 mod status;
 mod transaction;
 
@@ -34,13 +36,15 @@ pub(crate) fn router() -> Router<Services> {
         .route("/tx/{txid}", get(transaction::get))
         .route("/status", get(status::get))
         .route("/commits/{index}", get(status::commit))
+        .route("/checkpoints/{index}", get(proof::checkpoint))
         .route("/dag", get(dag::get))
         .route("/evidence", get(evidence::get))
 }
 
-/// Routes that may wait for an outcome or a block: they have their own gate.
+/// Routes that may wait for an outcome, a proof or a block: they have their own gate.
 pub(crate) fn waiting_router(development: bool) -> Router<Services> {
     let router = Router::new()
+        .route("/tx/{txid}/receipt", get(proof::receipt))
         .route("/tx", post(transaction::submit).layer(DefaultBodyLimit::max(TRANSACTION_BODY_MAX)));
     if !development {
         return router;
@@ -53,5 +57,5 @@ pub(crate) fn waiting_router(development: bool) -> Router<Services> {
 
 /// Routes that stream.
 pub(crate) fn stream_router() -> Router<Services> {
-    Router::new().route("/events", get(events::get))
+    Router::new().route("/events", get(events::get)).route("/snapshot", get(snapshot::get))
 }

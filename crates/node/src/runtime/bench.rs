@@ -124,6 +124,8 @@ impl OrderingNode {
                 execution::Input::Submit { .. }
                 | execution::Input::SubmitPackage { .. }
                 | execution::Input::Ticks(_)
+                | execution::Input::CheckpointSigned { .. }
+                | execution::Input::VotesChecked(_)
                 | execution::Input::Ahead(_) => continue,
             });
         }
@@ -172,6 +174,7 @@ fn first_status(ordering: &Ordering) -> NodeStatus {
         commit_digest: Digest::ZERO,
         gc_round: Round::ZERO,
         applied: CommitIndex::ZERO,
+        proven: CommitIndex::ZERO,
         height: Height::ZERO,
         tip: BlockHash::all_zeros(),
         last_event: 0,

@@ -28,6 +28,11 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use types::CommitIndex;
+use types::Committee;
+use types::bls;
+use types::checkpoint;
+use types::table::TableRead;
 
 use crate::handle::MempoolView;
 use crate::handle::PooledTransaction;
@@ -44,6 +49,16 @@ use crate::runtime::ingress::Inbound;
 use crate::runtime::thread::waiting_room;
 use crate::status::NodeStatus;
 
+/// A view of the store that holds still.
+#[derive(Clone)]
+pub(crate) struct Held(pub(crate) Arc<dyn TableRead + Send + Sync>);
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Held(..)")
+    }
+}
+
 /// What a [`Handle`](crate::Handle) asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -58,6 +73,8 @@ pub(crate) enum Command {
     Ticks(u16),
     /// Show the pool.
     Mempool(oneshot::Sender<MempoolView>),
+    /// Hold the store still at the next checkpoint.
+    AtCheckpoint(oneshot::Sender<Held>),
     /// Show one transaction of the pool.
     Pooled(Txid, oneshot::Sender<Option<PooledTransaction>>),
 }
@@ -66,6 +83,9 @@ pub(crate) enum Command {
 pub(super) struct ExecutionThread {
     pub(super) execution: Execution,
     pub(super) runner: Workers,
+    pub(super) committee: Arc<Committee>,
+    /// Signs checkpoints; a follower has none.
+    pub(super) checkpoint_key: Option<bls::SecretKey>,
     pub(super) store: Arc<dyn Store>,
     pub(super) fed: mpsc::Receiver<Input>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -82,6 +102,8 @@ pub(super) struct ExecutionThread {
 struct Waiting {
     next: u64,
     replies: BTreeMap<SubmissionId, Reply>,
+    /// Who waits for a checkpoint; HTTP bounds their number.
+    at_checkpoint: Vec<oneshot::Sender<Held>>,
 }
 
 /// Where an answer goes.
@@ -119,7 +141,7 @@ impl ExecutionThread {
             if self.stop.is_cancelled() {
                 return Ok(());
             }
-            self.take(&mut waiting);
+            self.take(&mut waiting)?;
             let began = Instant::now();
             match self.execution.poll_step(&*self.store, &self.runner)? {
                 Some(step) => self.perform(step, began, &mut waiting)?,
@@ -127,7 +149,7 @@ impl ExecutionThread {
                     self.tell();
                     match self.wait(&room) {
                         Woken::Fed(input) => self.execution.handle(input),
-                        Woken::Command(command) => self.command(command, &mut waiting),
+                        Woken::Command(command) => self.command(command, &mut waiting)?,
                         Woken::Stop => return Ok(()),
                     }
                 }
@@ -137,17 +159,18 @@ impl ExecutionThread {
 
     /// Takes what waits: all that ordering has sent, and no more commands than one step takes
     /// submissions, so that clients never hold commits up.
-    fn take(&mut self, waiting: &mut Waiting) {
+    fn take(&mut self, waiting: &mut Waiting) -> Result<(), NodeError> {
         while let Ok(input) = self.fed.try_recv() {
             self.execution.handle(input);
         }
         for _ in waiting.replies.len()..SUBMISSIONS_PER_STEP_MAX {
-            let Ok(command) = self.commands.try_recv() else { return };
-            self.command(command, waiting);
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.command(command, waiting)?;
         }
+        Ok(())
     }
 
-    fn command(&mut self, command: Command, waiting: &mut Waiting) {
+    fn command(&mut self, command: Command, waiting: &mut Waiting) -> Result<(), NodeError> {
         match command {
             Command::Submit { transaction, reply } => {
                 let id = waiting.add(Reply::Transaction(reply));
@@ -166,7 +189,28 @@ impl ExecutionThread {
             Command::Pooled(txid, reply) => {
                 let _ = reply.send(self.execution.mempool().get(&txid).map(pooled));
             }
+            Command::AtCheckpoint(reply) => {
+                waiting.at_checkpoint.push(reply);
+                let applied = self.execution.ledger().applied();
+                if ledger::query::checkpoint(&*self.store, applied)?.is_some() {
+                    self.hold(waiting)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Gives those who wait the store as it is now, at a checkpoint.
+    fn hold(&self, waiting: &mut Waiting) -> Result<(), NodeError> {
+        if waiting.at_checkpoint.is_empty() {
+            return Ok(());
+        }
+        let held = Held(self.store.snapshot()?);
+        for reply in waiting.at_checkpoint.drain(..) {
+            // Whoever asked may be gone.
+            let _ = reply.send(held.clone());
+        }
+        Ok(())
     }
 
     fn perform(
@@ -185,7 +229,36 @@ impl ExecutionThread {
                 Action::Executed(commit) => {
                     self.to_ordering(ordering::Input::Executed(commit));
                 }
-                Action::Applied(summary) => self.applied(&summary, began),
+                Action::Applied(summary) => {
+                    self.applied(&summary, began);
+                    if summary.checkpoint.is_some() {
+                        self.hold(waiting)?;
+                    }
+                }
+                Action::SignCheckpoint { commit, digest } => {
+                    if let Some(key) = &self.checkpoint_key {
+                        let message = checkpoint::vote_message(&digest);
+                        let signature = key.sign(message.as_bytes());
+                        self.execution.handle(Input::CheckpointSigned { commit, signature });
+                    }
+                }
+                Action::CheckVotes(task) => {
+                    let outcome = task.run(&self.committee);
+                    self.execution.handle(Input::VotesChecked(outcome));
+                }
+                Action::CheckpointProven(commit) => self.proven(commit),
+                Action::Pace(pace) => self.to_ordering(ordering::Input::Pace(pace)),
+                Action::DoubleVote(double) => {
+                    self.metrics.evidence();
+                    let (author, commit) = (double.author, double.first.commit);
+                    tracing::warn!(%author, %commit, "two states signed for one commit");
+                }
+                Action::Diverged(divergence) => {
+                    let commit = divergence.own.commit;
+                    let (own, proven) = (divergence.own.digest(), divergence.proven);
+                    tracing::error!(%commit, %own, %proven, "a quorum signed another state");
+                    return Err(NodeError::Diverged { commit });
+                }
             }
         }
         Ok(())
@@ -252,6 +325,15 @@ impl ExecutionThread {
             let is_newer = self.last_event > *last;
             *last = self.last_event;
             is_newer
+        });
+    }
+
+    fn proven(&self, commit: CommitIndex) {
+        self.status.send_modify(|status| {
+            let mut changed = NodeStatus::clone(status);
+            changed.proven = changed.proven.max(commit);
+            self.metrics.status(&changed);
+            *status = Arc::new(changed);
         });
     }
 

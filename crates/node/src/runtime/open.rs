@@ -23,7 +23,7 @@ use crate::runtime::NodeError;
 use crate::status::NodeStatus;
 
 /// The database's folder inside of the data folder.
-const STORE_DIR: &str = "store";
+pub(crate) const STORE_DIR: &str = "store";
 
 /// A store with both halves.
 pub(super) struct Opened {
@@ -75,6 +75,7 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     let summary = ledger::query::summary(&store)?;
     let last_event = summary.map_or(0, |summary| summary.last_event);
     let mut status = NodeStatus::new(&checked.genesis, &execution, last_event);
+    status.proven = replica::tables::last_proven(&store)?;
     status.take_ordering(&ordering.status(Moment::ZERO));
     if status.recovering.is_some() {
         tracing::warn!(

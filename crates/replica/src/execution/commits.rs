@@ -55,6 +55,16 @@ impl Commits {
         Ok(Self { committee, rules, ordered, held: BTreeMap::new() })
     }
 
+    /// The validators.
+    pub(super) const fn committee(&self) -> &Committee {
+        &self.committee
+    }
+
+    /// Where the order ends, as far as is known here.
+    pub(super) const fn ordered(&self) -> CommitIndex {
+        self.ordered
+    }
+
     /// Takes a commit, in memory when there is room.
     pub(super) fn add(&mut self, ordered: Ordered, applied: CommitIndex) {
         let index = ordered.commit.index;

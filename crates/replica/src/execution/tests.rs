@@ -9,7 +9,7 @@ use solo::Solo;
 use solo::payment;
 
 mod packages;
-mod solo;
+pub(crate) mod solo;
 
 fn id(number: u64) -> SubmissionId {
     SubmissionId(number)
@@ -201,14 +201,14 @@ fn a_ledger_that_lies_ahead_of_the_order_or_beside_it_does_not_open() {
     assert!(applied > CommitIndex::new(2));
     let remove = |solo: &Solo, index: CommitIndex| {
         let mut changes = types::table::Changes::default();
-        changes.remove(crate::tables::COMMITS, index.value().to_be_bytes().to_vec());
+        changes.remove(tables::COMMITS, index.value().to_be_bytes().to_vec());
         store::Store::write(&solo.store, changes, Durability::Synced).unwrap();
     };
     let open = |solo: &Solo| Execution::open(solo.config(), &solo.store).map(|_| ());
     let (mut other, mut index) = (tables_commit(&solo, CommitIndex::new(1)), applied);
     other.index = applied;
     let mut changes = types::table::Changes::default();
-    crate::tables::put_commit(&mut changes, &other);
+    tables::put_commit(&mut changes, &other);
     store::Store::write(&solo.store, changes, Durability::Synced).unwrap();
     assert_eq!(open(&solo), Err(OpenError::LedgerAstray { applied }));
     let ordered = solo.ordering().status(solo.now).commit;
@@ -221,7 +221,7 @@ fn a_ledger_that_lies_ahead_of_the_order_or_beside_it_does_not_open() {
 }
 
 fn tables_commit(solo: &Solo, index: CommitIndex) -> types::Commit {
-    crate::tables::commit(&solo.store, index).unwrap().unwrap()
+    tables::commit(&solo.store, index).unwrap().unwrap()
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub enum Input {
     Coin(CoinOutcome),
     /// The execution half has applied this commit and everything before.
     Executed(CommitIndex),
+    /// Whether execution wants rounds to go on although nothing waits to be ordered.
+    Pace(Pace),
     /// Time has passed: the deadline is reached.
     Wake,
 }
@@ -119,6 +121,16 @@ pub enum Action {
     Evidence(Evidence),
     /// More than f validators are faulty: no commit follows.
     Alarm(Alarm),
+}
+
+/// Whether rounds should follow each other when nothing waits to be ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// There is no hurry.
+    #[default]
+    Idle,
+    /// An outcome waits for its proof, which takes votes, and these take rounds.
+    Hurry,
 }
 
 /// A size in a payload.

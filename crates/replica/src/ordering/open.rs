@@ -20,6 +20,7 @@ use super::Action;
 use super::Fetch;
 use super::Ordering;
 use super::OrderingConfig;
+use super::Pace;
 use super::Peers;
 use super::Proposer;
 use super::Recall;
@@ -48,6 +49,7 @@ pub(super) fn open(config: OrderingConfig, read: &dyn TableRead) -> Result<Order
         recall: Recall::new(config.start, remembers, config.committee.quorums()),
         newest,
         executed: None,
+        pace: Pace::Idle,
         alarm: None,
         status_due: Moment::ZERO,
         deadline: Some(Moment::ZERO),

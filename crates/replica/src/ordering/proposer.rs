@@ -21,6 +21,7 @@ use types::Payload;
 use types::Round;
 use types::TimestampMs;
 
+use super::Pace;
 use super::Pacing;
 use super::input::Draft;
 use super::input::Room;
@@ -74,12 +75,19 @@ impl Proposer {
         rest
     }
 
-    /// Whether a vertex is due. `proposes` says whether its payload would be taken from the queue.
-    pub(super) fn due(&self, consensus: &Consensus, now: Moment, proposes: bool) -> Due {
+    /// Whether a vertex is due. `proposes` says whether its payload would be taken from the queue,
+    /// `pace` what execution wants. Votes alone are no reason to hurry.
+    pub(super) fn due(
+        &self,
+        consensus: &Consensus,
+        now: Moment,
+        (proposes, pace): (bool, Pace),
+    ) -> Due {
         let next = consensus.next_round().filter(|round| *round > self.signed);
         let Some(round) = next.filter(|_| self.drafted.is_none()) else { return Due::Never };
         let Some(built_at) = self.built_at else { return Due::Now(round) };
-        let is_urgent = (proposes && !self.queue.is_empty())
+        let is_urgent = (proposes && self.queue.iter().any(Item::wants_order))
+            || pace == Pace::Hurry
             || consensus.has_undecided_payload()
             || consensus.vertices_at(round).next().is_some();
         let interval = match is_urgent {

@@ -245,7 +245,38 @@ impl World<'_> {
             execution::Action::AnswerPackage { .. } => None,
             execution::Action::Propose(items) => Some(Input::Submit(items)),
             execution::Action::Executed(commit) => Some(Input::Executed(commit)),
+            execution::Action::Pace(pace) => Some(Input::Pace(pace)),
             execution::Action::Applied(_) => None,
+            execution::Action::SignCheckpoint { commit, digest } => {
+                let signature = self.memo.vote(&self.network, own, &digest);
+                self.execute_next(own, execution::Input::CheckpointSigned { commit, signature });
+                None
+            }
+            execution::Action::CheckVotes(task) => {
+                let outcome = self.memo.check(&self.network, &task);
+                self.execute_next(own, execution::Input::VotesChecked(outcome));
+                None
+            }
+            execution::Action::CheckpointProven(_) => None,
+            execution::Action::DoubleVote(double) => {
+                let author = double.author;
+                if self.node(author).is_judged() {
+                    self.broken(author, &"it signed two states for one commit");
+                }
+                None
+            }
+            execution::Action::Diverged(divergence) => {
+                let commit = divergence.own.commit;
+                self.broken(own, &format!("a quorum signed another state at commit {commit}"));
+                None
+            }
+        }
+    }
+
+    /// Answers the execution half, which is polled again right behind.
+    fn execute_next(&mut self, own: Author, input: execution::Input) {
+        if let Some(machines) = &mut self.node_mut(own).machines {
+            machines.execution.handle(input);
         }
     }
 

@@ -78,13 +78,18 @@ pub(crate) async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let query: EventQuery = parse::query(&uri)?;
+    let wanted: EventQuery = parse::query(&uri)?;
     let after = match headers.get(LAST_EVENT_ID) {
-        None => query.after,
+        None => wanted.after,
         Some(id) => parse::number(id.to_str().unwrap_or_default())?,
     };
-    let script = query.scripthash.as_deref().map(parse::script_hash).transpose()?;
-    let filter = Filter { script, txid: query.txid, kind: query.kind };
+    let base = services.read_ledger(|view| Ok(query::base(view.tables())?)).await?;
+    if let Some(base) = base.filter(|base| after < base.event) {
+        let oldest = base.event.saturating_add(1);
+        return Err(Failure::gone(format!("the oldest event that is kept here is {oldest}")));
+    }
+    let script = wanted.scripthash.as_deref().map(parse::script_hash).transpose()?;
+    let filter = Filter { script, txid: wanted.txid, kind: wanted.kind };
     let permit = services.streams().enter()?;
     let shutdown = services.shutdown().clone();
     let newest = services.handle().events();
@@ -163,6 +168,7 @@ impl Filter {
             ledger::EventKind::Outcome { txid, .. } => (EventName::Outcome, Some(txid)),
             ledger::EventKind::Skipped { txid, .. } => (EventName::Skipped, Some(txid)),
             ledger::EventKind::Block { .. } => (EventName::Block, None),
+            ledger::EventKind::Checkpoint { .. } => (EventName::Checkpoint, None),
         };
         if self.kind.is_some_and(|wanted| wanted != name)
             || self.txid.is_some_and(|wanted| Some(&wanted) != txid)
@@ -204,6 +210,7 @@ fn shown(view: &View, event: ledger::Event) -> Result<Event, TableFault> {
             let transactions = block.map_or(0, |block| u64::from(block.transactions));
             EventKind::Block { height, hash, transactions }
         }
+        ledger::EventKind::Checkpoint { digest } => EventKind::Checkpoint { digest },
     };
     Ok(Event { sequence: event.sequence, commit: event.commit, kind })
 }

@@ -57,6 +57,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
         validator: handle.own(),
         round: now.round,
         commit,
+        proven: now.proven,
         height: now.height,
         lag_commits: commit.distance_from(now.applied),
         last_event: now.last_event,
@@ -90,7 +91,16 @@ pub(crate) async fn commit(
     services
         .read_ledger(move |view| {
             let commit = replica::tables::commit(view.tables(), index)?;
-            let commit = commit.ok_or_else(|| Failure::not_found("there is no such commit yet"))?;
+            let Some(commit) = commit else {
+                let base = ledger::query::base(view.tables())?;
+                return Err(match base.filter(|base| index <= base.commit) {
+                    Some(base) => Failure::gone(format!(
+                        "this node began with a snapshot at commit {}",
+                        base.commit
+                    )),
+                    None => Failure::not_found("there is no such commit yet"),
+                });
+            };
             let applied = view.summary()?.applied >= index;
             Ok(Json(CommitInfo {
                 index,

@@ -34,28 +34,31 @@ use crate::ordering::Ordering;
 use crate::ordering::OrderingConfig;
 
 /// A coin that anybody may spend, and what it is worth.
-pub(super) type Spendable = (OutPoint, u64);
+pub(crate) type Spendable = (OutPoint, u64);
 
-pub(super) struct Solo {
-    pub(super) network: TestNetwork,
-    pub(super) store: MemoryStore,
-    pub(super) ordering: Option<Ordering>,
-    pub(super) execution: Option<Execution>,
-    pub(super) now: Moment,
-    pub(super) summaries: Vec<Summary>,
-    pub(super) unsynced_before_answer: usize,
-    pub(super) loses_commits: bool,
-    pub(super) proposals_lost: bool,
+pub(crate) struct Solo {
+    pub(crate) network: TestNetwork,
+    pub(crate) store: MemoryStore,
+    pub(crate) ordering: Option<Ordering>,
+    pub(crate) execution: Option<Execution>,
+    pub(crate) now: Moment,
+    pub(crate) summaries: Vec<Summary>,
+    pub(crate) unsynced_before_answer: usize,
+    pub(crate) loses_commits: bool,
+    pub(crate) proposals_lost: bool,
+    pub(crate) proven: Vec<CommitIndex>,
+    pub(crate) doubles: Vec<DoubleVote>,
+    pub(crate) diverged: Option<Divergence>,
     answers: BTreeMap<SubmissionId, Result<Accepted, Reject>>,
     packages: BTreeMap<SubmissionId, Result<PackageAnswer, Reject>>,
 }
 
-pub(super) fn script() -> ScriptBuf {
+pub(crate) fn script() -> ScriptBuf {
     ScriptBuf::from_bytes(vec![0x51]).to_p2wsh()
 }
 
 /// Spends a coin to the same script.
-pub(super) fn payment((outpoint, amount_sat): Spendable, fee_sat: u64) -> Transaction {
+pub(crate) fn payment((outpoint, amount_sat): Spendable, fee_sat: u64) -> Transaction {
     let witness = Witness::from_slice(&[&[0x51_u8][..]]);
     Transaction {
         version: transaction::Version::TWO,
@@ -73,13 +76,13 @@ pub(super) fn payment((outpoint, amount_sat): Spendable, fee_sat: u64) -> Transa
     }
 }
 
-pub(super) fn first_output(transaction: &Transaction) -> Spendable {
+pub(crate) fn first_output(transaction: &Transaction) -> Spendable {
     let outpoint = OutPoint { txid: transaction.compute_txid(), vout: 0 };
     (outpoint, transaction.output[0].value.to_sat())
 }
 
 impl Solo {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let network = TestNetwork::with(1, |genesis| {
             let script = HexBytes(script().into_bytes());
             genesis.allocations = vec![Allocation { script, amount_sat: 1_000_000 }; 4];
@@ -91,7 +94,7 @@ impl Solo {
         solo
     }
 
-    fn over(network: TestNetwork, store: MemoryStore) -> Self {
+    pub(crate) fn over(network: TestNetwork, store: MemoryStore) -> Self {
         Self {
             network,
             store,
@@ -102,13 +105,16 @@ impl Solo {
             unsynced_before_answer: 0,
             loses_commits: false,
             proposals_lost: false,
+            proven: Vec::new(),
+            doubles: Vec::new(),
+            diverged: None,
             answers: BTreeMap::new(),
             packages: BTreeMap::new(),
         }
     }
 
     /// Another process over a copy of the disk.
-    pub(super) fn twin(&self) -> Self {
+    pub(crate) fn twin(&self) -> Self {
         let store = MemoryStore::new(&crate::all_tables());
         for table in crate::all_tables() {
             let mut changes = types::table::Changes::default();
@@ -121,7 +127,7 @@ impl Solo {
         twin
     }
 
-    pub(super) fn config(&self) -> ExecutionConfig {
+    pub(crate) fn config(&self) -> ExecutionConfig {
         ExecutionConfig {
             genesis: Arc::new(self.network.genesis.clone()),
             own: Some(Author::ZERO),
@@ -129,7 +135,7 @@ impl Solo {
         }
     }
 
-    fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         let committee = self.network.committee.clone();
         let (genesis, start) = (&self.network.genesis, ordering::Start::First);
         let config = OrderingConfig::new(committee, Some(Author::ZERO), genesis, start);
@@ -137,33 +143,33 @@ impl Solo {
         self.execution = Some(Execution::open(self.config(), &self.store).unwrap());
     }
 
-    pub(super) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.ordering = None;
         self.execution = None;
         self.store.crash();
         self.open();
     }
 
-    pub(super) fn ordering(&self) -> &Ordering {
+    pub(crate) fn ordering(&self) -> &Ordering {
         self.ordering.as_ref().unwrap()
     }
 
-    pub(super) fn execution(&self) -> &Execution {
+    pub(crate) fn execution(&self) -> &Execution {
         self.execution.as_ref().unwrap()
     }
 
-    pub(super) fn coins(&self) -> Vec<Spendable> {
+    pub(crate) fn coins(&self) -> Vec<Spendable> {
         let utxos = query::utxos(&self.store, &ScriptHash::of(&script()), None, 10).unwrap();
         utxos.into_iter().map(|utxo| (utxo.outpoint, utxo.amount_sat)).collect()
     }
 
-    pub(super) fn submit(&mut self, number: u64, transaction: &Transaction) {
+    pub(crate) fn submit(&mut self, number: u64, transaction: &Transaction) {
         let input = Input::Submit { id: SubmissionId(number), transaction: transaction.clone() };
         self.execution.as_mut().unwrap().handle(input);
         self.drain();
     }
 
-    pub(super) fn answer(&mut self, number: u64) -> Result<Accepted, Reject> {
+    pub(crate) fn answer(&mut self, number: u64) -> Result<Accepted, Reject> {
         self.answers.remove(&SubmissionId(number)).expect("it was answered")
     }
 
@@ -180,7 +186,7 @@ impl Solo {
     }
 
     /// Lets so many rounds be built at full pace.
-    pub(super) fn rounds(&mut self, count: u64) {
+    pub(crate) fn rounds(&mut self, count: u64) {
         for _ in 0..count {
             self.now = self.now.after(Span::from_millis(1_000));
             self.order(ordering::Input::Wake);
@@ -189,7 +195,7 @@ impl Solo {
     }
 
     /// Lets execution do all that it can.
-    pub(super) fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         loop {
             let execution = self.execution.as_mut().unwrap();
             let Some(step) = execution.poll_step(&self.store, &InPlace).unwrap() else { return };
@@ -209,6 +215,22 @@ impl Solo {
                     Action::Propose(items) => self.order(ordering::Input::Submit(items)),
                     Action::Executed(commit) => self.order(ordering::Input::Executed(commit)),
                     Action::Applied(summary) => self.summaries.push(summary),
+                    Action::SignCheckpoint { commit, digest } => {
+                        let key = &self.network.secrets[0].checkpoint;
+                        let message = types::checkpoint::vote_message(&digest);
+                        let signature = key.sign(message.as_bytes());
+                        let input = Input::CheckpointSigned { commit, signature };
+                        self.execution.as_mut().unwrap().handle(input);
+                    }
+                    Action::CheckVotes(task) => {
+                        let outcome = task.run(&self.network.committee);
+                        let input = Input::VotesChecked(outcome);
+                        self.execution.as_mut().unwrap().handle(input);
+                    }
+                    Action::CheckpointProven(commit) => self.proven.push(commit),
+                    Action::Pace(pace) => self.order(ordering::Input::Pace(pace)),
+                    Action::DoubleVote(double) => self.doubles.push(double),
+                    Action::Diverged(divergence) => self.diverged = Some(*divergence),
                 }
             }
         }
@@ -248,7 +270,7 @@ impl Solo {
     }
 
     /// A signed vertex with these items.
-    pub(super) fn vertex_with(&self, items: Vec<Item>) -> Verified<Vertex> {
+    pub(crate) fn vertex_with(&self, items: Vec<Item>) -> Verified<Vertex> {
         let committee = &self.network.committee;
         let payload = Payload::new(items).unwrap();
         let encoded = payload.to_bytes();
