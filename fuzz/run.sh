@@ -12,8 +12,10 @@ shift; [ $# -eq 0 ] || shift
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 build=${CARGO_TARGET_DIR:-target}
-features=
-[ "$target" != config ] || features="--features node"
+case $target in
+    config | electrum | bitcoin_p2p) features="--features node" ;;
+    *) features= ;;
+esac
 
 cargo run --quiet --bin seeds -- corpus
 

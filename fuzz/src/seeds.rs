@@ -3,7 +3,15 @@
 
 use std::path::Path;
 
+use bitcoin::BlockHash;
+use bitcoin::Txid;
 use bitcoin::consensus::encode;
+use bitcoin::hashes::Hash as _;
+use bitcoin::p2p::Magic;
+use bitcoin::p2p::message::NetworkMessage;
+use bitcoin::p2p::message::RawNetworkMessage;
+use bitcoin::p2p::message_blockdata::GetHeadersMessage;
+use bitcoin::p2p::message_blockdata::Inventory;
 use bytes::Bytes;
 use fuzz::NETWORK;
 use fuzz::RULES;
@@ -52,10 +60,36 @@ fn main() -> Outcome {
     write(folder, "config", &[include_bytes!("../../crates/node/src/config/example.toml")])?;
     write(folder, "transaction", &[&transaction(&[0x51])?, &transaction(&[])?])?;
     write(folder, "script", &[&[0x51; 64]])?;
+    write(folder, "electrum", &[
+        b"{\"id\":1,\"method\":\"server.version\",\"params\":[\"x\",[\"1.4\",\"1.6\"]]}\n",
+        b"[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"m\",\"params\":{\"n\":null}},3]\n\n",
+    ])?;
+    write(folder, "bitcoin_p2p", &[&bitcoin_messages()])?;
     write(folder, "consensus", &[&round_robin(16), &round_robin(40)])?;
     write_ceremony(folder)?;
     write_messages(folder, &vertex)?;
     write_bodies(folder)
+}
+
+/// One of each message that a full node sends, in a row.
+fn bitcoin_messages() -> Vec<u8> {
+    let hash = BlockHash::from_byte_array([7; 32]);
+    let txid = Txid::from_byte_array([8; 32]);
+    let messages = [
+        NetworkMessage::Verack,
+        NetworkMessage::Ping(7),
+        NetworkMessage::SendHeaders,
+        NetworkMessage::FeeFilter(1_000),
+        NetworkMessage::GetData(vec![Inventory::WitnessBlock(hash)]),
+        NetworkMessage::Inv(vec![Inventory::Transaction(txid)]),
+        NetworkMessage::GetHeaders(GetHeadersMessage {
+            version: 70_016,
+            locator_hashes: vec![hash],
+            stop_hash: hash,
+        }),
+    ];
+    let raw = |message| RawNetworkMessage::new(Magic::REGTEST, message);
+    messages.into_iter().flat_map(|message| encode::serialize(&raw(message))).collect()
 }
 
 fn write(folder: &Path, target: &str, seeds: &[&[u8]]) -> Outcome {

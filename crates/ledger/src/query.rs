@@ -398,7 +398,11 @@ pub fn spender(read: &dyn TableRead, outpoint: &OutPoint) -> Result<Option<Spend
 /// When the store fails.
 pub fn block(read: &dyn TableRead, height: Height) -> Result<Option<BlockRecord>, TableFault> {
     let row: Option<BlockRow> = rows::read_row(read, rows::BLOCKS, &rows::height_key(height))?;
-    Ok(row.map(|row| BlockRecord {
+    Ok(row.map(|row| block_record(height, row)))
+}
+
+fn block_record(height: Height, row: BlockRow) -> BlockRecord {
+    BlockRecord {
         height,
         hash: row.header.block_hash(),
         header: row.header,
@@ -407,7 +411,25 @@ pub fn block(read: &dyn TableRead, height: Height) -> Result<Option<BlockRecord>
         size: row.size,
         weight: row.weight,
         median_time_past: row.median_time_past,
-    }))
+    }
+}
+
+/// At most `limit` sealed blocks without their transactions, from a height on, ascending.
+///
+/// # Errors
+/// When the store fails.
+pub fn blocks(
+    read: &dyn TableRead,
+    from: Height,
+    limit: usize,
+) -> Result<Vec<BlockRecord>, TableFault> {
+    let page = read.scan(rows::BLOCKS, &[], &rows::height_key(from), limit)?;
+    let records = page.iter().map(|(key, value)| {
+        let height = key.as_ref().try_into().map_err(|_| rows::corrupt(rows::BLOCKS))?;
+        let height = Height::new(u32::from_be_bytes(height));
+        Ok(block_record(height, rows::decode_row(rows::BLOCKS, value)?))
+    });
+    records.collect()
 }
 
 /// The height of a block.
@@ -491,6 +513,29 @@ pub fn history(
     };
     let page = read.scan_back(rows::HISTORY, script.as_bytes(), &from, limit)?;
     page.iter().map(|(key, value)| history_entry(read, key, value)).collect()
+}
+
+/// At most `limit` transactions that touch a script, the oldest first, from the number `from` on.
+///
+/// # Errors
+/// When the store fails.
+pub fn history_from(
+    read: &dyn TableRead,
+    script: &ScriptHash,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<HistoryEntry>, TableFault> {
+    let from = rows::history_key(script, from);
+    let page = read.scan(rows::HISTORY, script.as_bytes(), &from, limit)?;
+    page.iter().map(|(key, value)| history_entry(read, key, value)).collect()
+}
+
+/// The number below which every final transaction is sealed.
+///
+/// # Errors
+/// When the store fails.
+pub fn first_unsealed(read: &dyn TableRead) -> Result<u64, TableFault> {
+    Ok(state(read)?.map_or(0, |state| state.first_unsealed))
 }
 
 fn history_entry(

@@ -212,7 +212,8 @@ impl Failure {
             }
             Self::Genesis(_) => "Correct the parameters and try again.",
             Self::PortBusy { .. } | Self::PortRange { .. } => {
-                "Give another first port, for example `--http-port 3100`."
+                "Give another first port, for example `--http-port 3100`: all others follow from it \
+                 but those that are named (`--electrum-port`, `--rpc-port`, `--bitcoin-p2p-port`)."
             }
             Self::OtherVersion { .. } => {
                 "Start anew with `--reset` (deletes that network), or give another `--dir`."

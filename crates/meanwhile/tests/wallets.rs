@@ -6,6 +6,8 @@ mod common;
 use std::time::Duration;
 use std::time::Instant;
 
+use bdk_electrum::BdkElectrumClient;
+use bdk_electrum::electrum_client;
 use bdk_esplora::EsploraExt as _;
 use bdk_esplora::esplora_client;
 use bdk_esplora::esplora_client::BlockingClient;
@@ -15,6 +17,7 @@ use bitcoin::Amount;
 use bitcoin::Network;
 use bitcoin::NetworkKind;
 use bitcoin::Transaction;
+use bitcoin::Txid;
 use bitcoin::bip32::Xpriv;
 use client::api::TxState;
 use common::Devnet;
@@ -54,6 +57,22 @@ impl User {
         let request = self.wallet.start_sync_with_revealed_spks();
         let update = self.esplora.sync(request, 2).unwrap();
         self.wallet.apply_update(update).unwrap();
+    }
+
+    fn scan_electrum(&mut self, electrum: &BdkElectrumClient<electrum_client::Client>) {
+        let request = self.wallet.start_full_scan();
+        let update = electrum.full_scan(request, STOP_GAP, 5, true).unwrap();
+        self.wallet.apply_update(update).unwrap();
+    }
+
+    /// What the wallet knows of, with the height of its block, by name.
+    fn history(&self) -> Vec<(Txid, Option<u32>)> {
+        let transactions = self.wallet.transactions();
+        let mut history: Vec<_> = transactions
+            .map(|one| (one.tx_node.txid, one.chain_position.confirmation_height_upper_bound()))
+            .collect();
+        history.sort_unstable();
+        history
     }
 
     fn address(&mut self) -> bitcoin::Address {
@@ -127,6 +146,58 @@ fn two_wallets_agree_before_and_after_the_block() {
     bob.esplora.broadcast(&back).unwrap();
     let outcome = runtime.block_on(node.submit_and_wait(&back, PATIENCE)).unwrap();
     assert_eq!(outcome.status, TxState::Final);
+}
+
+#[test]
+fn one_wallet_sees_the_same_history_over_esplora_and_over_electrum() {
+    let devnet = Devnet::start();
+    let runtime = Runtime::new().unwrap();
+    let node = devnet.client(0);
+    // The same keys twice, each with its own server at another validator.
+    let mut alice = User::new("wpkh", 3, &devnet.url(0));
+    let mut twin = User::new("wpkh", 3, &devnet.url(0));
+    let electrum = electrum_client::Client::new(&format!("tcp://{}", devnet.electrum(2))).unwrap();
+    let electrum = BdkElectrumClient::new(electrum);
+    let mut bob = User::new("tr", 4, &devnet.url(1));
+
+    let address = alice.address().to_string().parse().unwrap();
+    let funded = runtime.block_on(node.faucet(&address, Amount::from_sat(20_000_000))).unwrap();
+    runtime.block_on(common::until("the coin at the other validator", async || {
+        let status = devnet.client(2).tx_status(&funded).await.unwrap();
+        (status.status == TxState::Final).then_some(())
+    }));
+    twin.scan_electrum(&electrum);
+    assert_eq!(twin.wallet.balance().total(), Amount::from_sat(20_000_000));
+
+    // A payment that this wallet makes and sends over Electrum alone.
+    let to = bob.address();
+    let payment = twin.pay(&to, Amount::from_sat(3_000_000));
+    let txid = electrum.transaction_broadcast(&payment).unwrap();
+    assert_eq!(txid, payment.compute_txid());
+    for index in 0..devnet.validators() {
+        let client = devnet.client(index);
+        let outcome = runtime.block_on(client.submit_and_wait(&payment, PATIENCE)).unwrap();
+        assert_eq!(outcome.status, TxState::Final, "validator {index}");
+    }
+    alice.scan();
+    twin.scan_electrum(&electrum);
+    assert_eq!(alice.history(), twin.history(), "before the block");
+    assert_eq!(alice.wallet.balance(), twin.wallet.balance());
+
+    let height = runtime.block_on(node.ticks(1)).unwrap();
+    for index in 0..devnet.validators() {
+        runtime.block_on(common::until("the block everywhere", async || {
+            (devnet.client(index).tip_height().await.unwrap() >= height).then_some(())
+        }));
+    }
+    alice.scan();
+    twin.scan_electrum(&electrum);
+    assert_eq!(alice.history(), twin.history(), "after the block");
+    assert!(alice.history().iter().all(|(_, height)| height.is_some()));
+    assert_eq!(twin.wallet.balance().confirmed, twin.wallet.balance().total());
+    assert_eq!(alice.wallet.balance(), twin.wallet.balance());
+    bob.scan();
+    assert_eq!(bob.wallet.balance().confirmed, Amount::from_sat(3_000_000));
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub use check::Checked;
 pub use check::Identity;
 pub use check::Limits;
 pub use check::LinkFaults;
+pub use check::Rpc;
 pub use error::ConfigError;
 pub use followers::Admission;
 pub use followers::FOLLOWERS_DEFAULT;
@@ -49,6 +50,15 @@ pub struct Config {
     /// HTTP for wallets and people; none serves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpConfig>,
+    /// Electrum's protocol for wallets; none serves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electrum: Option<ElectrumConfig>,
+    /// Bitcoin's own network, for full nodes that follow; none serves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitcoin_p2p: Option<BitcoinP2pConfig>,
+    /// Bitcoin Core's remote procedure calls and REST; none serves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<RpcConfig>,
     /// How fast vertices are made.
     #[serde(default)]
     pub pacing: PacingConfig,
@@ -131,6 +141,34 @@ const fn followers_default() -> u16 {
 pub struct HttpConfig {
     /// Where it is served; port 0 lets the system choose.
     pub bind: SocketAddr,
+}
+
+/// Electrum's protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElectrumConfig {
+    /// Where it is served; port 0 lets the system choose.
+    pub bind: SocketAddr,
+}
+
+/// Bitcoin's own network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BitcoinP2pConfig {
+    /// Where full nodes connect to; port 0 lets the system choose.
+    pub bind: SocketAddr,
+}
+
+/// Bitcoin Core's remote procedure calls and REST.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Where they are served; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// The file that the node writes each run's password to; `.cookie` in the data folder when
+    /// nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie_file: Option<PathBuf>,
 }
 
 /// How fast vertices are made. Policy only: agreement depends on none of it.
@@ -227,6 +265,9 @@ impl Config {
         }
         if let Some(follower) = &mut config.follower {
             follower.secrets_dir = folder.join(&follower.secrets_dir);
+        }
+        if let Some(rpc) = &mut config.rpc {
+            rpc.cookie_file = rpc.cookie_file.as_ref().map(|path| folder.join(path));
         }
         if let Some(development) = &mut config.development {
             development.faucet_key_file =

@@ -30,6 +30,7 @@ use crate::forward;
 use crate::metrics::Metrics;
 use crate::metrics::SubmissionResult;
 use crate::runtime::execution::Command;
+use crate::runtime::execution::Judged;
 use crate::status::NodeStatus;
 
 /// Asks a running node. Clones ask the same one.
@@ -189,6 +190,23 @@ impl Handle {
             return Err(error);
         }
         answer.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Says what would become of transactions if they were submitted now, one behind the other.
+    /// Nothing is taken in. Cancel safe. It costs as much as the pool is large: not for strangers.
+    ///
+    /// # Errors
+    /// When the node follows only, is busy or is stopping.
+    pub(crate) async fn judge(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Judged>, SubmitError> {
+        if self.0.own.is_none() {
+            return Err(SubmitError::Follower);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(Command::Judge { transactions, reply })?;
+        answer.await.map_err(|_| SubmitError::Stopping)
     }
 
     /// Seals `count` blocks as soon as the order is in: development networks only. Answers once

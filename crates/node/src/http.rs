@@ -13,12 +13,13 @@ mod listener;
 mod outcomes;
 pub(crate) mod parse;
 mod pool;
+mod reader;
 mod services;
 mod v1;
 mod view;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 
@@ -49,12 +50,16 @@ use self::gate::Gate;
 use self::gate::REQUEST_TIME_MAX;
 use self::gate::REQUESTS_MAX;
 use self::gate::WAITING_MAX;
-use self::listener::Bounded;
 use self::outcomes::Outcomes;
 
+pub(crate) use self::esplora::fee_histogram;
+pub(crate) use self::esplora::fee_rate;
+pub(crate) use self::esplora::package_result;
 pub(crate) use self::esplora::totals as script_totals;
 pub(crate) use self::failure::Failure;
+pub(crate) use self::listener::Bounded;
 pub(crate) use self::parse::NETWORK;
+pub(crate) use self::reader::Reader;
 pub(crate) use self::services::Services;
 pub(crate) use self::v1::EVIDENCE_MAX;
 pub(crate) use self::v1::evidence_page;
@@ -77,13 +82,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When the listener fails for good.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
-    handle: Handle,
+    reader: Reader,
     shutdown: CancellationToken,
 ) -> Result<(), std::io::Error> {
     let mut tasks = JoinSet::new();
-    let router = router(handle, &shutdown, &mut tasks);
+    let router = router(reader, &shutdown, &mut tasks);
     let drained = shutdown.clone();
     let server = axum::serve(Bounded::new(listener), router)
         .with_graceful_shutdown(shutdown.cancelled_owned());
@@ -105,15 +110,16 @@ pub async fn serve(
 
 /// Everything that is served, as one service; its tasks go to `tasks` and end with `shutdown`.
 pub(crate) fn router(
-    handle: Handle,
+    reader: Reader,
     shutdown: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> Router {
+    let handle = reader.handle().clone();
     let development = handle.genesis().development;
     let (outcomes, task) = Outcomes::new(handle.clone(), shutdown.clone());
     tasks.spawn(task);
     let faucet = development.then(|| faucet(&handle, shutdown, tasks)).flatten();
-    let services = Services::new(handle, faucet, outcomes, shutdown.clone());
+    let services = Services::new(reader, faucet, outcomes, shutdown.clone());
 
     let requests = Gate::new(REQUESTS_MAX, Some(REQUEST_TIME_MAX));
     let waiting = Gate::new(REQUESTS_MAX + WAITING_MAX, Some(WAITING_TIME_MAX));

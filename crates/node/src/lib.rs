@@ -16,7 +16,10 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod http;
+mod door;
+mod electrum;
+mod http;
+mod jsonrpc;
 pub mod keys;
 mod mesh;
 pub mod metrics;
@@ -26,8 +29,14 @@ pub mod status;
 mod faucet;
 mod forward;
 mod handle;
+mod objects;
+mod p2p;
 mod page;
+mod rpc;
 mod runtime;
+
+#[cfg(feature = "test-utils")]
+pub mod test_utils;
 
 /// The ordering half alone, for measurements.
 pub mod bench {
@@ -44,6 +53,7 @@ pub use handle::PooledTransaction;
 pub use handle::Rejection;
 pub use handle::SubmitError;
 pub use handle::Submitted;
+pub use runtime::DoorAddresses;
 pub use runtime::Node;
 pub use runtime::NodeError;
 pub use runtime::Running;

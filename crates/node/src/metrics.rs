@@ -50,6 +50,15 @@ pub struct Metrics {
     pool_transactions: Gauge,
     pool_bytes: Gauge,
     write_seconds: Family<DurabilityLabel, Histogram, fn() -> Histogram>,
+    doors: Doors,
+}
+
+/// What is counted at the doors for other people's software.
+#[derive(Debug, Default)]
+struct Doors {
+    connections: Family<DoorLabel, Gauge>,
+    requests: Family<RequestLabel, Counter>,
+    closed: Family<ClosedLabel, Counter>,
 }
 
 macro_rules! closed_label {
@@ -150,6 +159,48 @@ closed_label!(
 );
 
 closed_label!(
+    /// A server that other people's software speaks to.
+    pub(crate) enum Door {
+        /// Electrum's protocol.
+        Electrum = "electrum",
+        /// Bitcoin's own network.
+        Bitcoin = "bitcoin_p2p",
+        /// Bitcoin Core's remote procedure calls.
+        Rpc = "rpc",
+    }
+);
+closed_label!(
+    /// How a request at a door ended.
+    pub(crate) enum Answered {
+        /// With a result.
+        Ok = "ok",
+        /// With an error.
+        Error = "error",
+    }
+);
+closed_label!(
+    /// Why a connection ended.
+    pub(crate) enum Closed {
+        /// The other side went away.
+        Left = "left",
+        /// Nothing moved for too long.
+        Idle = "idle",
+        /// It did not read what it was sent.
+        Slow = "slow",
+        /// It sent more at one time than the bound.
+        Oversized = "oversized",
+        /// It sent something that is not the protocol.
+        Malformed = "malformed",
+        /// The node had no room for what it sent.
+        Busy = "busy",
+        /// The node stopped.
+        Stopped = "stopped",
+        /// The node failed.
+        Fault = "fault",
+    }
+);
+
+closed_label!(
     /// Which of a peer's two connections.
     enum ClassValue {
         /// Vertices, status, requests.
@@ -206,6 +257,23 @@ struct DurabilityLabel {
     durability: WriteKind,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorLabel {
+    door: Door,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabel {
+    door: Door,
+    result: Answered,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClosedLabel {
+    door: Door,
+    reason: Closed,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let seconds = || Histogram::new(SECONDS);
@@ -234,8 +302,10 @@ impl Default for Metrics {
             pool_transactions: Gauge::default(),
             pool_bytes: Gauge::default(),
             write_seconds: Family::new_with_constructor(seconds),
+            doors: Doors::default(),
         };
         metrics.register_node();
+        metrics.doors.register(&mut metrics.registry);
         metrics.register_machines();
         metrics.show_zeros();
         metrics
@@ -298,6 +368,19 @@ impl Metrics {
 
     pub(crate) fn submission(&self, result: SubmissionResult) {
         self.submissions.get_or_create(&SubmissionLabel { result }).inc();
+    }
+
+    pub(crate) fn connection_opened(&self, door: Door) {
+        self.doors.connections.get_or_create(&DoorLabel { door }).inc();
+    }
+
+    pub(crate) fn connection_closed(&self, door: Door, reason: Closed) {
+        self.doors.connections.get_or_create(&DoorLabel { door }).dec();
+        self.doors.closed.get_or_create(&ClosedLabel { door, reason }).inc();
+    }
+
+    pub(crate) fn request_answered(&self, door: Door, result: Answered) {
+        self.doors.requests.get_or_create(&RequestLabel { door, result }).inc();
     }
 
     pub(crate) fn evidence(&self) {
@@ -469,6 +552,36 @@ impl Metrics {
             self.pool_transactions.clone(),
         );
         registry.register("ledger_pool_bytes", "Bytes of the pool", self.pool_bytes.clone());
+    }
+}
+
+impl Doors {
+    /// Registers, and makes every series appear: their labels are known from the start.
+    fn register(&self, registry: &mut Registry) {
+        for door in Door::ALL.iter().copied() {
+            drop(self.connections.get_or_create(&DoorLabel { door }));
+            for result in Answered::ALL.iter().copied() {
+                drop(self.requests.get_or_create(&RequestLabel { door, result }));
+            }
+            for reason in Closed::ALL.iter().copied() {
+                drop(self.closed.get_or_create(&ClosedLabel { door, reason }));
+            }
+        }
+        registry.register(
+            "node_door_connections",
+            "Connections of other people's software",
+            self.connections.clone(),
+        );
+        registry.register(
+            "node_door_requests",
+            "Requests of other people's software",
+            self.requests.clone(),
+        );
+        registry.register(
+            "node_door_closed",
+            "Connections that ended, by the reason",
+            self.closed.clone(),
+        );
     }
 }
 

@@ -20,10 +20,8 @@ use std::time::Duration;
 use replica::OpenError;
 use store::Store;
 use store::StoreError;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
@@ -34,7 +32,6 @@ use types::table::TableFault;
 use crate::config::Checked;
 use crate::handle::Handle;
 use crate::handle::Parts;
-use crate::http;
 use crate::mesh::Mesh;
 use crate::mesh::MeshConfig;
 use crate::mesh::MeshError;
@@ -46,6 +43,7 @@ pub(crate) mod bench;
 mod checks;
 mod clock;
 mod coins;
+mod doors;
 pub(crate) mod execution;
 mod feed;
 mod ingress;
@@ -56,6 +54,8 @@ mod thread;
 use asked::Asked;
 use clock::Clock;
 use coins::Coins;
+use doors::Doors;
+use doors::Listeners;
 use execution::ExecutionThread;
 use feed::Feed;
 use ingress::Inbound;
@@ -64,6 +64,8 @@ use open::Opened;
 pub(crate) use open::STORE_DIR;
 use ordering::OrderingThread;
 use thread::Owned;
+
+pub use doors::DoorAddresses;
 
 /// How long HTTP, links and threads each may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
@@ -84,8 +86,7 @@ pub struct Node {}
 pub struct Running {
     handle: Handle,
     peer_address: Option<SocketAddr>,
-    http_address: Option<SocketAddr>,
-    http: Option<JoinHandle<Result<(), std::io::Error>>>,
+    doors: Doors,
     mesh: Mesh,
     ingress: Ingress,
     threads: Vec<Owned>,
@@ -99,14 +100,14 @@ pub struct Running {
 /// What ends what, outermost first.
 #[derive(Clone, Debug, Default)]
 struct Stops {
-    http: CancellationToken,
+    doors: CancellationToken,
     links: CancellationToken,
     machines: CancellationToken,
 }
 
 impl Stops {
     fn guards(&self) -> [DropGuard; 3] {
-        [&self.http, &self.links, &self.machines].map(|token| token.clone().drop_guard())
+        [&self.doors, &self.links, &self.machines].map(|token| token.clone().drop_guard())
     }
 }
 
@@ -146,6 +147,17 @@ pub enum NodeError {
         key: &'static str,
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The password of remote procedure calls can not be written.
+    #[error(
+        "rpc.cookie_file: {}: {error}; name a file in a folder that the node may write to",
+        file.display()
+    )]
+    Cookie {
+        /// The file.
+        file: PathBuf,
         /// What the system said.
         error: std::io::Error,
     },
@@ -193,8 +205,8 @@ pub enum NodeError {
         /// Which thread.
         name: &'static str,
     },
-    /// The HTTP server failed.
-    #[error("HTTP failed: {0}")]
+    /// A server failed.
+    #[error("a server failed: {0}")]
     Http(std::io::Error),
     /// Something did not end in time.
     #[error("{what} did not end within {} s; what is written is safe", STOP_DEADLINE.as_secs())]
@@ -212,7 +224,7 @@ impl Node {
     pub async fn start(checked: Checked) -> Result<Running, NodeError> {
         let metrics = Arc::new(Metrics::default());
         metrics.know_peers(checked.peers.keys().copied());
-        let http_listener = listen_http(checked.http).await?;
+        let listeners = Listeners::bind(&checked).await?;
         let own = checked.identity.author();
         if own.is_none() {
             let key = hex::encode(checked.identity.transport().public().to_bytes());
@@ -225,19 +237,13 @@ impl Node {
         let (failed, failures) = mpsc::channel(FAILURES_MAX);
         let (threads, handle) =
             start_machines(checked, opened, inbox, mesh.sender(), metrics, &stop, &failed)?;
-        let (http_address, http) = match http_listener {
-            Some((listener, address)) => {
-                (Some(address), Some(serve_http(listener, &handle, &stop, failed)))
-            }
-            None => (None, None),
-        };
+        let doors = listeners.serve(&handle, &stop.doors, &failed);
         let peer_address = mesh.address();
-        tracing::info!(?peer_address, ?http_address, ?own, "node started");
+        tracing::info!(?peer_address, doors = ?doors.addresses(), ?own, "node started");
         Ok(Running {
             handle,
             peer_address,
-            http_address,
-            http,
+            doors,
             mesh,
             ingress,
             threads,
@@ -373,7 +379,12 @@ impl Running {
 
     /// Where HTTP is served, if at all.
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http_address
+        self.doors.addresses().http
+    }
+
+    /// Where what is served to everybody outside the committee.
+    pub fn addresses(&self) -> DoorAddresses {
+        self.doors.addresses()
     }
 
     /// Waits until the node has to stop because of a fault of its own, and says which. Cancel safe.
@@ -385,22 +396,15 @@ impl Running {
         }
     }
 
-    /// Stops: HTTP ends what is under way, links close, both halves finish their step, what is
+    /// Stops: servers end what is under way, links close, both halves finish their step, what is
     /// written becomes durable, every thread is joined. Each part has a deadline.
     ///
     /// # Errors
     /// When something failed before or while stopping; everything that could be stopped is.
     pub async fn stop(mut self) -> Result<(), NodeError> {
         let mut first_error = None;
-        self.stop.http.cancel();
-        if let Some(http) = self.http.take() {
-            match timeout(STOP_DEADLINE, http).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => note(&mut first_error, NodeError::Http(error)),
-                Ok(Err(_)) => note(&mut first_error, NodeError::Broken { name: "http" }),
-                Err(_) => note(&mut first_error, NodeError::Stuck { what: "http" }),
-            }
-        }
+        self.stop.doors.cancel();
+        self.doors.close(|error| note(&mut first_error, error)).await;
         self.stop.links.cancel();
         let links = async {
             self.mesh.join().await;
@@ -436,7 +440,7 @@ impl fmt::Debug for Running {
         formatter
             .debug_struct("Running")
             .field("peer_address", &self.peer_address)
-            .field("http_address", &self.http_address)
+            .field("doors", &self.doors.addresses())
             .finish_non_exhaustive()
     }
 }
@@ -444,34 +448,6 @@ impl fmt::Debug for Running {
 fn note(first: &mut Option<NodeError>, error: NodeError) {
     tracing::error!(%error, "while stopping");
     first.get_or_insert(error);
-}
-
-async fn listen_http(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, NodeError> {
-    let Some(address) = address else { return Ok(None) };
-    let failed = |error| NodeError::Listen { key: "http.bind", address, error };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let actual = listener.local_addr().map_err(failed)?;
-    Ok(Some((listener, actual)))
-}
-
-fn serve_http(
-    listener: TcpListener,
-    handle: &Handle,
-    stop: &Stops,
-    failed: mpsc::Sender<NodeError>,
-) -> JoinHandle<Result<(), std::io::Error>> {
-    let serving = http::serve(listener, handle.clone(), stop.http.clone());
-    tokio::spawn(async move {
-        let result = serving.await;
-        if let Err(error) = &result {
-            let copy = std::io::Error::new(error.kind(), error.to_string());
-            // A full queue holds a failure already, and one is enough.
-            let _ = failed.try_send(NodeError::Http(copy));
-        }
-        result
-    })
 }
 
 impl From<MeshError> for NodeError {

@@ -96,6 +96,9 @@ impl Cluster {
                 followers: None,
             },
             http: None,
+            electrum: None,
+            bitcoin_p2p: None,
+            rpc: None,
             pacing: PacingConfig { min_round_interval_ms: 10, idle_interval_ms: 100 },
             limits: LimitsConfig { verify_threads: 1, ..LimitsConfig::default() },
             development: Some(DevelopmentConfig {

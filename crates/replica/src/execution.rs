@@ -238,6 +238,34 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// Says what submissions would be answered now, one after the other, and takes nothing in. It
+    /// tries them on a copy of the pool, so it costs as much as the pool is large.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn rehearse(
+        &self,
+        transactions: Vec<Transaction>,
+        read: &dyn TableRead,
+        runner: &dyn CheckRunner,
+    ) -> Result<Vec<Result<Accepted, Reject>>, TableFault> {
+        let mut mempool = self.mempool.clone();
+        let mut cache = ScriptCache::new();
+        let mut answers = Vec::with_capacity(transactions.len());
+        // One by one: each is judged behind those before it, and the order of answers is theirs.
+        for transaction in transactions {
+            let mut submissions = Submissions::default();
+            submissions.add(SubmissionId(0), transaction);
+            let mut pool = Pool { ledger: &self.ledger, read, cache: &mut cache, runner };
+            let judged = submissions.admit(&mut mempool, &mut pool)?;
+            answers.extend(judged.answers.into_iter().filter_map(|answered| match answered {
+                Answered::Transaction { result, .. } => Some(result),
+                Answered::Package { .. } => None,
+            }));
+        }
+        Ok(answers)
+    }
+
     /// Opens the ledger and the pool and finds the commits that were not applied yet. An empty
     /// store must have got the rows of [`Ledger::genesis`] before.
     ///

@@ -36,7 +36,6 @@ use super::NodeUrl;
 use super::URL_DEFAULT;
 use super::block_on;
 
-const HTTP_PORT_DEFAULT: u16 = 3_000;
 /// How long the ports of a network that was just killed may still be held by its validators.
 const PORTS_WAIT: Duration = Duration::from_secs(5);
 const PORTS_EVERY: Duration = Duration::from_millis(100);
@@ -77,8 +76,20 @@ struct Start {
     #[arg(long)]
     max_block_weight: Option<u64>,
     /// Validator i serves HTTP on this port + i, and other validators on this port + 500 + i
-    #[arg(long, default_value_t = HTTP_PORT_DEFAULT)]
+    #[arg(long, default_value_t = ports::HTTP_DEFAULT)]
     http_port: u16,
+    /// Validator i serves Electrum's protocol on this port + i [default: 50001, or the HTTP port +
+    /// 1000 when that one is given]
+    #[arg(long)]
+    electrum_port: Option<u16>,
+    /// Validator i serves Bitcoin Core's remote procedure calls on this port + 2i [default: 18443, or
+    /// the HTTP port + 2000 when that one is given]
+    #[arg(long)]
+    rpc_port: Option<u16>,
+    /// Validator i serves Bitcoin's own network on this port + 2i [default: 18444, or the HTTP port
+    /// + 2001 when that one is given]
+    #[arg(long)]
+    bitcoin_p2p_port: Option<u16>,
     /// Delete the network in the folder and make a new one
     #[arg(long)]
     reset: bool,
@@ -165,7 +176,7 @@ impl Start {
         if self.reset {
             // A port in use must not cost anybody the network that is there.
             let count = self.validators.unwrap_or(layout::VALIDATORS_DEFAULT);
-            ports::check_free(&ports::plan(self.http_port, count)?)?;
+            ports::check_free(&ports::plan(self.first(), count)?)?;
             folder.reset()?;
         }
         let network = folder.open(&Wishes {
@@ -174,7 +185,7 @@ impl Start {
             max_block_weight: self.max_block_weight,
         })?;
         let count = u16::try_from(network.genesis.validators.len()).unwrap_or(u16::MAX);
-        let addresses = ports::plan(self.http_port, count)?;
+        let addresses = ports::plan(self.first(), count)?;
         wait_for_ports(&addresses, network.resumed).await?;
         folder.write_configs(&addresses)?;
         let socket = folder.control_path();
@@ -243,7 +254,12 @@ impl Start {
         }
         let rows: Vec<Vec<String>> = state.validators.iter().map(row).collect();
         output::line(&output::table(&["validator", "http", "process", "folder"], &rows))?;
-        let first = state.validators.first().map_or("", |validator| &validator.http);
+        let first = state.validators.first();
+        let electrum = first.map_or("", |validator| &validator.electrum);
+        let rpc = first.map_or("", |validator| &validator.rpc);
+        let cookie = first.map(|validator| validator.rpc_cookie.clone()).unwrap_or_default();
+        let bitcoin = first.map_or("", |validator| &validator.bitcoin_p2p);
+        let first = first.map_or("", |validator| &validator.http);
         let pid = state.validators.last().and_then(|validator| validator.pid).unwrap_or_default();
         let last = rows.len().saturating_sub(1);
         let resumed = if network.resumed { "resumed" } else { "new" };
@@ -251,6 +267,9 @@ impl Start {
             ("network", format!("{} ({resumed})", network.genesis.chain())),
             ("explorer", format!("{first}/")),
             ("esplora", format!("{first}/api")),
+            ("electrum", format!("electrum --regtest --oneserver --server {electrum}:t")),
+            ("bitcoin calls", format!("{rpc}, cookie {}", cookie.display())),
+            ("bitcoin node", format!("bitcoind -regtest -connect={bitcoin}")),
             ("faucet", self.command("faucet ADDRESS 0.5btc")),
         ];
         for wallet in &network.wallets {
@@ -271,6 +290,15 @@ impl Start {
         Ok(())
     }
 
+    fn first(&self) -> ports::First {
+        ports::First {
+            http: self.http_port,
+            electrum: self.electrum_port,
+            rpc: self.rpc_port,
+            bitcoin_p2p: self.bitcoin_p2p_port,
+        }
+    }
+
     /// A command that reaches this network, as the person who started it would type it.
     fn command(&self, command: &str) -> String {
         let program = std::env::args_os().next().unwrap_or_else(|| "meanwhile".into());
@@ -279,7 +307,7 @@ impl Start {
             if let Some(dir) = &self.dir {
                 text.push_str(&format!(" --dir {}", dir.display()));
             }
-        } else if self.http_port != HTTP_PORT_DEFAULT {
+        } else if self.http_port != ports::HTTP_DEFAULT {
             debug_assert!(URL_DEFAULT.ends_with(":3000"));
             text.push_str(&format!(" --url http://127.0.0.1:{}", self.http_port));
         }

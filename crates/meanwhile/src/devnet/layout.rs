@@ -7,7 +7,7 @@
 //!     devnet.json         who runs where
 //!     devnet.lock         held while the network runs
 //!     control.sock        requests to the supervisor
-//!     validator-N/        node.toml, keys/ (with faucet.wif), data/, log.txt
+//!     validator-N/        node.toml, keys/ (with faucet.wif), data/, log.txt, rpc.cookie
 //! ```
 
 use std::ffi::OsStr;
@@ -20,13 +20,16 @@ use std::path::PathBuf;
 
 use node::Config;
 use node::config::Admit;
+use node::config::BitcoinP2pConfig;
 use node::config::DevelopmentConfig;
+use node::config::ElectrumConfig;
 use node::config::FOLLOWERS_DEFAULT;
 use node::config::FollowersConfig;
 use node::config::HttpConfig;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
 use node::config::PacingConfig;
+use node::config::RpcConfig;
 use node::config::ValidatorConfig;
 use node::keys::COIN_FILE;
 use serde::Deserialize;
@@ -54,6 +57,8 @@ pub(crate) const VALIDATORS_DEFAULT: u16 = 4;
 const SOCKET_PATH_BYTES_MAX: usize = 100;
 const FILES: [&str; 5] =
     ["genesis.json", "wallets.json", "devnet.json", "control.sock", "network.json"];
+/// The password for remote procedure calls, in a validator's folder.
+pub(crate) const COOKIE_FILE: &str = "rpc.cookie";
 const KEYS_DIR: &str = "keys";
 const FAUCET_FILE: &str = "faucet.wif";
 
@@ -228,6 +233,12 @@ impl Folder {
                         .collect(),
                 },
                 http: Some(HttpConfig { bind: own.http }),
+                electrum: Some(ElectrumConfig { bind: own.electrum }),
+                rpc: Some(RpcConfig {
+                    bind: own.rpc,
+                    cookie_file: Some(PathBuf::from(COOKIE_FILE)),
+                }),
+                bitcoin_p2p: Some(BitcoinP2pConfig { bind: own.bitcoin_p2p }),
                 pacing: PacingConfig::default(),
                 limits: LimitsConfig::default(),
                 development: Some(DevelopmentConfig {
@@ -340,6 +351,9 @@ mod tests {
         Folder::take(dir)?.open(wishes)
     }
 
+    const FIRST: ports::First =
+        ports::First { http: 3_000, electrum: None, rpc: None, bitcoin_p2p: None };
+
     #[test]
     fn a_second_start_resumes_the_same_network() {
         let dir = tempfile::tempdir().unwrap();
@@ -355,7 +369,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::take(dir.path()).unwrap();
         folder.open(&Wishes { validators: Some(4), ..Wishes::default() }).unwrap();
-        folder.write_configs(&ports::plan(3_000, 4).unwrap()).unwrap();
+        folder.write_configs(&ports::plan(FIRST, 4).unwrap()).unwrap();
         for index in 0..4 {
             let checked = Config::load(&folder.config_path(index)).unwrap().check().unwrap();
             assert_eq!(checked.identity.author().map(|author| author.value()), Some(index));

@@ -33,6 +33,14 @@ pub(crate) struct ValidatorState {
     pub(crate) pid: Option<u32>,
     /// Where it serves HTTP, as a URL.
     pub(crate) http: String,
+    /// Where it serves Electrum's protocol, as host and port.
+    pub(crate) electrum: String,
+    /// Where it serves Bitcoin Core's remote procedure calls, as a URL.
+    pub(crate) rpc: String,
+    /// The file with the password for them.
+    pub(crate) rpc_cookie: PathBuf,
+    /// Where it serves Bitcoin's own network, as host and port.
+    pub(crate) bitcoin_p2p: String,
     /// Its folder.
     pub(crate) dir: PathBuf,
 }

@@ -32,6 +32,7 @@ use crate::error::Failure;
 use crate::files;
 use crate::output::Progress;
 
+use super::layout;
 use super::layout::Folder;
 use super::layout::state_path;
 use super::ports;
@@ -103,6 +104,10 @@ impl Supervisor {
             index,
             pid: None,
             http: format!("http://{}", slot.addresses.http),
+            electrum: slot.addresses.electrum.to_string(),
+            rpc: format!("http://{}", slot.addresses.rpc),
+            rpc_cookie: slot.dir.join(layout::COOKIE_FILE),
+            bitcoin_p2p: slot.addresses.bitcoin_p2p.to_string(),
             dir: slot.dir.clone(),
         });
         let state = State {

@@ -106,6 +106,21 @@ impl Devnet {
         format!("http://127.0.0.1:{}", self.port + index)
     }
 
+    /// Where a validator serves Electrum's protocol, as host and port.
+    pub(crate) fn electrum(&self, index: u16) -> String {
+        self.named(index, "electrum")
+    }
+
+    /// Where a validator serves Bitcoin's own network, as host and port.
+    pub(crate) fn bitcoin_p2p(&self, index: u16) -> String {
+        self.named(index, "bitcoin_p2p")
+    }
+
+    fn named(&self, index: u16, door: &str) -> String {
+        let state = self.state();
+        state["validators"][usize::from(index)][door].as_str().unwrap().to_owned()
+    }
+
     /// A client of a validator.
     pub(crate) fn client(&self, index: u16) -> Client {
         Client::new(&self.url(index)).unwrap()
@@ -225,7 +240,12 @@ pub(crate) fn free_port(validators: u16) -> u16 {
         let place = spread.wrapping_add(next.wrapping_mul(7)).wrapping_add(attempt) % 2_000;
         let port = 10_000 + u16::try_from(place).unwrap() * 10;
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (0..validators).all(|index| free(port + index) && free(port + 500 + index)) {
+        let all_free = |index| {
+            let one = [0, 500, 1_000].map(|offset| port + offset + index);
+            let two = [2_000, 2_001].map(|offset| port + offset + 2 * index);
+            one.into_iter().chain(two).all(free)
+        };
+        if (0..validators).all(all_free) {
             return port;
         }
     }

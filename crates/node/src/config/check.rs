@@ -30,6 +30,8 @@ use crate::keys;
 use crate::keys::Keys;
 use crate::keys::UnusedMark;
 
+/// Where Bitcoin's tools look for the password, in the data folder.
+const COOKIE_FILE: &str = ".cookie";
 const MIB: usize = 1 << 20;
 /// A frame of the largest class must fit.
 const QUEUE_MIB_LEAST: u32 = 4;
@@ -60,6 +62,12 @@ pub struct Checked {
     pub followers: Admission,
     /// Where HTTP is served, if at all.
     pub http: Option<SocketAddr>,
+    /// Where Electrum's protocol is served, if at all.
+    pub electrum: Option<SocketAddr>,
+    /// Where Bitcoin's own network is served, if at all.
+    pub bitcoin_p2p: Option<SocketAddr>,
+    /// Where Bitcoin Core's remote procedure calls are served, if at all.
+    pub rpc: Option<Rpc>,
     /// The least time between two own vertices.
     pub min_round_interval: Span,
     /// The time between two own vertices when nothing happens.
@@ -74,6 +82,15 @@ pub struct Checked {
     pub link: LinkFaults,
     /// How far the clock is set off on purpose, in milliseconds.
     pub clock_offset_ms: i64,
+}
+
+/// Where remote procedure calls are served, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rpc {
+    /// Where.
+    pub bind: SocketAddr,
+    /// The file with the password of a run.
+    pub cookie_file: PathBuf,
 }
 
 /// Who a node is, and its secrets.
@@ -204,6 +221,12 @@ impl Config {
             peers,
             followers,
             http: self.http.as_ref().map(|http| http.bind),
+            electrum: self.electrum.as_ref().map(|electrum| electrum.bind),
+            bitcoin_p2p: self.bitcoin_p2p.as_ref().map(|bitcoin| bitcoin.bind),
+            rpc: self.rpc.as_ref().map(|rpc| Rpc {
+                bind: rpc.bind,
+                cookie_file: rpc.cookie_file.clone().unwrap_or(self.data_dir.join(COOKIE_FILE)),
+            }),
             min_round_interval: Span::from_millis(least),
             idle_interval: Span::from_millis(idle),
             limits,

@@ -28,6 +28,9 @@ use super::parse::TRANSACTION_BODY_MAX;
 use super::services::Services;
 
 pub(crate) use self::address::totals;
+pub(crate) use self::mempool::fee_histogram;
+pub(crate) use self::mempool::fee_rate;
+pub(crate) use self::package::result as package_result;
 
 /// Whose words a single transaction is answered in.
 const METHOD: &str = "sendrawtransaction";

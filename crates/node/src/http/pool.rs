@@ -7,8 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,6 +15,7 @@ use bitcoin::TxOut;
 use bitcoin::Txid;
 use ledger::ScriptHash;
 use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use crate::handle::Handle;
 use crate::handle::MempoolView;
@@ -39,7 +38,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 pub(crate) struct Pools {
     handle: Handle,
-    submissions: AtomicU64,
+    submissions: watch::Sender<u64>,
     // The lock is held across the fetch on purpose: of many requests that find the view stale one
     // fetches and the others wait for what it gets. What waits is bounded by the gate.
     kept: Mutex<Option<Kept>>,
@@ -55,12 +54,17 @@ struct Kept {
 impl Pools {
     /// Keeps nothing yet.
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, submissions: AtomicU64::new(0), kept: Mutex::new(None) }
+        Self { handle, submissions: watch::Sender::new(0), kept: Mutex::new(None) }
     }
 
     /// Something was submitted: what is kept is stale.
     pub(crate) fn submitted(&self) {
-        self.submissions.fetch_add(1, Ordering::SeqCst);
+        self.submissions.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Changes whenever something was submitted.
+    pub(crate) fn submissions(&self) -> watch::Receiver<u64> {
+        self.submissions.subscribe()
     }
 
     /// The pool as it stands, or as it last stood while the node is too busy to say. Cancel safe.
@@ -69,7 +73,7 @@ impl Pools {
     /// When the node is stopping, or was busy from the start.
     pub(crate) async fn now(&self) -> Result<Arc<Pool>, SubmitError> {
         let mut kept = self.kept.lock().await;
-        let submissions = self.submissions.load(Ordering::SeqCst);
+        let submissions = *self.submissions.borrow();
         if let Some(kept) = kept.as_ref()
             && kept.submissions == submissions
             && kept.fetched.elapsed() < FRESH_MAX
@@ -132,15 +136,30 @@ impl Pool {
         script: &ScriptHash,
         prevout: impl Fn(&OutPoint) -> Result<Option<TxOut>, E>,
     ) -> Result<Vec<&PooledTransaction>, E> {
-        let scripts = match self.scripts.get() {
-            Some(scripts) => scripts,
-            None => {
-                let index = self.index(prevout)?;
-                self.scripts.get_or_init(|| index)
-            }
-        };
-        let places = scripts.get(script).map(Vec::as_slice).unwrap_or_default();
+        let places = self.by_script(prevout)?.get(script).map(Vec::as_slice).unwrap_or_default();
         Ok(places.iter().filter_map(|place| self.view.transactions.get(*place)).collect())
+    }
+
+    /// The scripts that anything in the pool pays to or spends from. `prevout` as above.
+    ///
+    /// # Errors
+    /// When `prevout` fails.
+    pub(crate) fn scripts<E>(
+        &self,
+        prevout: impl Fn(&OutPoint) -> Result<Option<TxOut>, E>,
+    ) -> Result<impl Iterator<Item = &ScriptHash>, E> {
+        Ok(self.by_script(prevout)?.keys())
+    }
+
+    fn by_script<E>(
+        &self,
+        prevout: impl Fn(&OutPoint) -> Result<Option<TxOut>, E>,
+    ) -> Result<&HashMap<ScriptHash, Vec<usize>>, E> {
+        if let Some(scripts) = self.scripts.get() {
+            return Ok(scripts);
+        }
+        let index = self.index(prevout)?;
+        Ok(self.scripts.get_or_init(|| index))
     }
 
     fn index<E>(

@@ -4,22 +4,18 @@ use std::sync::Arc;
 
 use bitcoin::Txid;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use crate::faucet::Faucet;
 use crate::handle::Handle;
-use crate::handle::MempoolView;
-use crate::handle::SubmitError;
 
 use super::failure::Failure;
 use super::gate::Gate;
-use super::gate::READS_MAX;
 use super::gate::SNAPSHOTS_MAX;
 use super::gate::STREAMS_MAX;
 use super::gate::WAITING_MAX;
 use super::outcomes::Outcomes;
-use super::pool::Pool;
 use super::pool::Pools;
+use super::reader::Reader;
 use super::view::View;
 
 /// What every handler shares. Cheap to clone.
@@ -28,11 +24,9 @@ pub(crate) struct Services(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    handle: Handle,
+    reader: Reader,
     faucet: Option<Faucet>,
     outcomes: Outcomes,
-    pools: Pools,
-    reads: Gate,
     streams: Gate,
     snapshots: Gate,
     waiting: Gate,
@@ -42,17 +36,15 @@ struct Inner {
 impl Services {
     /// Puts the parts together. `shutdown` ends streams and waiting requests.
     pub(crate) fn new(
-        handle: Handle,
+        reader: Reader,
         faucet: Option<Faucet>,
         outcomes: Outcomes,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner {
-            pools: Pools::new(handle.clone()),
-            handle,
+            reader,
             faucet,
             outcomes,
-            reads: Gate::new(READS_MAX, None),
             streams: Gate::new(STREAMS_MAX, None),
             snapshots: Gate::new(SNAPSHOTS_MAX, None),
             waiting: Gate::new(WAITING_MAX, None),
@@ -62,7 +54,7 @@ impl Services {
 
     /// The node.
     pub(crate) fn handle(&self) -> &Handle {
-        &self.0.handle
+        self.0.reader.handle()
     }
 
     /// The faucet, on a development network whose key this node holds.
@@ -77,7 +69,7 @@ impl Services {
 
     /// The pool.
     pub(crate) fn pools(&self) -> &Pools {
-        &self.0.pools
+        self.0.reader.pools()
     }
 
     /// Bounds the open event streams.
@@ -100,8 +92,7 @@ impl Services {
         &self.0.shutdown
     }
 
-    /// Runs `work` over one view of the ledger and the pool, where blocking is allowed. Cancel
-    /// safe: work that has begun ends by itself, and the reads that go on are counted.
+    /// Runs `work` over one view of the ledger and the pool, as [`Reader::read`].
     ///
     /// # Errors
     /// What `work` says, or that the node is busy or stopping.
@@ -109,15 +100,10 @@ impl Services {
         &self,
         work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        // The pool comes first: what leaves it for the ledger meanwhile is then seen twice, and
-        // never not at all. The ledger is asked first, so it counts once.
-        let pool = self.0.pools.now().await?;
-        self.run(pool, work).await
+        self.0.reader.read(work).await
     }
 
-    /// Runs `work` over the ledger and one transaction of the pool: for questions about that
-    /// transaction alone, which are frequent and need no copy of the pool. Cancel safe, as
-    /// [`Self::read`].
+    /// Runs `work` over the ledger and one transaction of the pool, as [`Reader::read_one`].
     ///
     /// # Errors
     /// What `work` says, or that the node is busy or stopping.
@@ -126,19 +112,11 @@ impl Services {
         txid: Txid,
         work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        match self.0.handle.pooled(txid).await {
-            Ok(Some(pooled)) => {
-                let view = MempoolView { transactions: vec![pooled] };
-                self.run(Arc::new(Pool::new(view)), work).await
-            }
-            Ok(None) => self.read_ledger(work).await,
-            Err(SubmitError::Busy) => self.read(work).await,
-            Err(error) => Err(error.into()),
-        }
+        self.0.reader.read_one(txid, work).await
     }
 
-    /// Runs `work` over the ledger, and over the whole pool if one transaction is in it: what it
-    /// spends may be there too. Cancel safe, as [`Self::read`].
+    /// Runs `work` over the ledger, and over the whole pool if one transaction is in it, as
+    /// [`Reader::read_around`].
     ///
     /// # Errors
     /// What `work` says, or that the node is busy or stopping.
@@ -147,39 +125,17 @@ impl Services {
         txid: Txid,
         work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        match self.0.handle.pooled(txid).await {
-            Ok(None) => self.read_ledger(work).await,
-            Ok(Some(_)) | Err(SubmitError::Busy) => self.read(work).await,
-            Err(error) => Err(error.into()),
-        }
+        self.0.reader.read_around(txid, work).await
     }
 
-    /// Runs `work` over the ledger alone: for what does not depend on the pool, so that it is
-    /// answered however busy the node is. Cancel safe, as [`Self::read`].
+    /// Runs `work` over the ledger alone, as [`Reader::read_ledger`].
     ///
     /// # Errors
-    /// What `work` says.
+    /// What `work` says, or that the node is busy or stopping.
     pub(crate) async fn read_ledger<T: Send + 'static>(
         &self,
         work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(Arc::default(), work).await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        pool: Arc<Pool>,
-        work: impl FnOnce(&View) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let permit = self.0.reads.wait().await?;
-        let handle = self.0.handle.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work(&View::new(handle.read()?, pool))
-        });
-        task.await.unwrap_or_else(|fault| {
-            error!(%fault, "a read ended early");
-            Err(Failure::internal())
-        })
+        self.0.reader.read_ledger(work).await
     }
 }

@@ -13,12 +13,24 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::header::RETRY_AFTER;
 use bitcoin::Address;
+use bitcoin::Amount;
 use bitcoin::CompressedPublicKey;
+use bitcoin::EcdsaSighashType;
 use bitcoin::KnownHrp;
 use bitcoin::NetworkKind;
+use bitcoin::OutPoint;
 use bitcoin::PrivateKey;
+use bitcoin::Sequence;
+use bitcoin::Transaction;
+use bitcoin::TxIn;
+use bitcoin::TxOut;
+use bitcoin::Witness;
+use bitcoin::absolute::LockTime;
 use bitcoin::key::Secp256k1;
+use bitcoin::secp256k1::Message;
 use bitcoin::secp256k1::SecretKey;
+use bitcoin::sighash::SighashCache;
+use bitcoin::transaction::Version;
 use client::api::FaucetAnswer;
 use client::api::TicksAnswer;
 use client::api::TxState;
@@ -40,6 +52,7 @@ use crate::Running;
 use crate::config::tests::write_secret;
 use crate::config::tests::written;
 
+use super::Reader;
 use super::router;
 
 mod development;
@@ -54,8 +67,9 @@ const FAUCET_COINS: usize = 8;
 const FAUCET_COIN_SAT: u64 = 100_000_000;
 
 /// A running node and its routes, called without a socket.
-struct Served {
-    running: Running,
+pub(crate) struct Served {
+    pub(crate) running: Running,
+    reader: Reader,
     router: Router,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
@@ -73,7 +87,7 @@ struct Answer {
 }
 
 impl Served {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
@@ -99,6 +113,9 @@ impl Served {
         config.network.listen = Some("127.0.0.1:0".parse().unwrap());
         config.network.peers.clear();
         config.http = None;
+        config.electrum = None;
+        config.bitcoin_p2p = None;
+        config.rpc = None;
         if network.genesis.development {
             let file = folder.path().join("faucet.wif");
             write_secret(&file, &faucet.to_wif());
@@ -112,11 +129,17 @@ impl Served {
         checked.idle_interval = Span::from_millis(20);
         let running = Node::start(checked).await.unwrap();
         let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let router = router(running.handle().clone(), &shutdown, &mut tasks);
-        Self { running, router, shutdown, tasks, _folder: folder }
+        let reader = Reader::new(running.handle().clone());
+        let router = router(reader.clone(), &shutdown, &mut tasks);
+        Self { running, reader, router, shutdown, tasks, _folder: folder }
     }
 
-    async fn stop(mut self) {
+    /// What other servers over the same node take.
+    pub(crate) fn shared(&self) -> (Reader, CancellationToken) {
+        (self.reader.clone(), self.shutdown.clone())
+    }
+
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
@@ -150,20 +173,20 @@ impl Served {
         self.get(path).await.json()
     }
 
-    async fn pay(&self, address: &Address, amount_sat: u64) -> bitcoin::Txid {
+    pub(crate) async fn pay(&self, address: &Address, amount_sat: u64) -> bitcoin::Txid {
         let body = serde_json::json!({ "address": address, "amount_sat": amount_sat });
         let answer = self.post("/v1/faucet", body.to_string()).await;
         answer.json::<FaucetAnswer>().txid
     }
 
-    async fn tick(&self, count: u16) -> u32 {
+    pub(crate) async fn tick(&self, count: u16) -> u32 {
         let body = serde_json::json!({ "count": count });
         let answer = self.post("/v1/dev/ticks", body.to_string()).await;
         answer.json::<TicksAnswer>().height.value()
     }
 
     /// Follows the node until the transaction is final.
-    async fn wait_final(&self, txid: bitcoin::Txid) -> TxStatus {
+    pub(crate) async fn wait_final(&self, txid: bitcoin::Txid) -> TxStatus {
         let mut events = self.running.handle().events();
         let found = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
@@ -196,8 +219,35 @@ fn now() -> TimestampMs {
 }
 
 /// An address that nobody else uses.
-fn address(number: u8) -> Address {
+pub(crate) fn address(number: u8) -> Address {
     let secret = SecretKey::from_slice(&[number; 32]).unwrap();
     let public = CompressedPublicKey(secret.public_key(&Secp256k1::new()));
     Address::p2wpkh(&public, KnownHrp::Regtest)
+}
+
+/// A payment from what `funding` paid to [`address`] of this number, back to the same address.
+pub(crate) fn spend_to_self(funding: &Transaction, number: u8) -> Transaction {
+    const FEE: Amount = Amount::from_sat(1_000);
+    let secp = Secp256k1::new();
+    let secret = SecretKey::from_slice(&[number; 32]).unwrap();
+    let script = address(number).script_pubkey();
+    let vout = funding.output.iter().position(|output| output.script_pubkey == script).unwrap();
+    let value = funding.output[vout].value;
+    let previous_output =
+        OutPoint { txid: funding.compute_txid(), vout: u32::try_from(vout).unwrap() };
+    let mut transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn { previous_output, sequence: Sequence::MAX, ..TxIn::default() }],
+        output: vec![TxOut { value: value - FEE, script_pubkey: script.clone() }],
+    };
+    let digest = SighashCache::new(&transaction)
+        .p2wpkh_signature_hash(0, &script, value, EcdsaSighashType::All)
+        .unwrap();
+    let signature = bitcoin::ecdsa::Signature {
+        signature: secp.sign_ecdsa(&Message::from(digest), &secret),
+        sighash_type: EcdsaSighashType::All,
+    };
+    transaction.input[0].witness = Witness::p2wpkh(&signature, &secret.public_key(&secp));
+    transaction
 }

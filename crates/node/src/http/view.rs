@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bitcoin::Amount;
 use bitcoin::BlockHash;
 use bitcoin::OutPoint;
 use bitcoin::Transaction;
@@ -40,6 +41,17 @@ pub(crate) struct Found {
     /// The transaction.
     pub(crate) transaction: Arc<Transaction>,
     /// Where it stands.
+    pub(crate) place: Place,
+}
+
+/// An output of a script that may be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unspent {
+    /// Which output.
+    pub(crate) outpoint: OutPoint,
+    /// How much it holds.
+    pub(crate) value: Amount,
+    /// Where the transaction that made it stands.
     pub(crate) place: Place,
 }
 
@@ -270,6 +282,42 @@ impl View {
             }
         }
         Ok(txids)
+    }
+
+    /// The scripts that anything in the pool touches.
+    pub(crate) fn pooled_scripts(&self) -> Result<Vec<ScriptHash>, TableFault> {
+        Ok(self.pool.scripts(|outpoint| self.prevout(outpoint))?.copied().collect())
+    }
+
+    /// Every output of a script that may be spent, less what the pool spends, and what the pool
+    /// makes; none when the ledger alone has more than `limit`.
+    pub(crate) fn unspent(
+        &self,
+        script: &ScriptHash,
+        limit: usize,
+    ) -> Result<Option<Vec<Unspent>>, TableFault> {
+        let coins = query::utxos(self.tables(), script, None, limit.saturating_add(1))?;
+        if coins.len() > limit {
+            return Ok(None);
+        }
+        let mut unspent = Vec::with_capacity(coins.len());
+        for coin in coins.iter().filter(|coin| self.pool.spender(&coin.outpoint).is_none()) {
+            // Final outputs are all that the ledger lists, so the transaction is there.
+            let Some(found) = self.find(&coin.outpoint.txid)? else { continue };
+            let value = Amount::from_sat(coin.amount_sat);
+            unspent.push(Unspent { outpoint: coin.outpoint, value, place: found.place });
+        }
+        for txid in self.pooled(script, esplora::MEMPOOL_TXS_MAX)? {
+            let Some(found) = self.find(&txid)? else { continue };
+            for (output, vout) in found.transaction.output.iter().zip(0_u32..) {
+                let outpoint = OutPoint { txid, vout };
+                let is_own = ScriptHash::of(&output.script_pubkey) == *script;
+                if is_own && self.pool.spender(&outpoint).is_none() {
+                    unspent.push(Unspent { outpoint, value: output.value, place: found.place });
+                }
+            }
+        }
+        Ok(Some(unspent))
     }
 
     /// The final, unsealed transactions of a script, the newest first.

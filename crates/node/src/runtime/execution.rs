@@ -69,6 +69,8 @@ pub(crate) enum Command {
         transactions: Vec<Transaction>,
         reply: oneshot::Sender<Result<PackageAnswer, SubmitError>>,
     },
+    /// Say what would become of transactions, one behind the other.
+    Judge { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Judged>> },
     /// Seal so many blocks.
     Ticks(u16),
     /// Show the pool.
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Show one transaction of the pool.
     Pooled(Txid, oneshot::Sender<Option<PooledTransaction>>),
 }
+
+/// What would become of a transaction.
+pub(crate) type Judged = Result<Submitted, Rejection>;
 
 /// What the thread owns.
 pub(super) struct ExecutionThread {
@@ -189,6 +194,13 @@ impl ExecutionThread {
             Command::Pooled(txid, reply) => {
                 let _ = reply.send(self.execution.mempool().get(&txid).map(pooled));
             }
+            Command::Judge { transactions, reply } => {
+                let judged = self.execution.rehearse(transactions, &*self.store, &self.runner)?;
+                let judged = judged.into_iter().map(|result| {
+                    result.map(submitted).map_err(|reject| Rejection { reason: reject.reason })
+                });
+                let _ = reply.send(judged.collect());
+            }
             Command::AtCheckpoint(reply) => {
                 waiting.at_checkpoint.push(reply);
                 let applied = self.execution.ledger().applied();
@@ -273,9 +285,7 @@ impl ExecutionThread {
 
     fn answer(&self, reply: Option<Reply>, result: Result<Accepted, Reject>) {
         let result = match result {
-            Ok(Accepted::Pooled) => Ok(Submitted::Accepted),
-            Ok(Accepted::AlreadyPooled) => Ok(Submitted::AlreadyPooled),
-            Ok(Accepted::AlreadyFinal { commit }) => Ok(Submitted::AlreadyFinal { commit }),
+            Ok(accepted) => Ok(submitted(accepted)),
             Err(reject) if reject.code.kind() == RejectKind::Busy => Err(SubmitError::Busy),
             Err(reject) => Err(Rejection { reason: reject.reason }.into()),
         };
@@ -384,6 +394,14 @@ pub(super) fn write<A>(
         metrics.written(kind, began.elapsed());
     }
     Ok(then)
+}
+
+fn submitted(accepted: Accepted) -> Submitted {
+    match accepted {
+        Accepted::Pooled => Submitted::Accepted,
+        Accepted::AlreadyPooled => Submitted::AlreadyPooled,
+        Accepted::AlreadyFinal { commit } => Submitted::AlreadyFinal { commit },
+    }
 }
 
 fn pooled(entry: &Entry) -> PooledTransaction {

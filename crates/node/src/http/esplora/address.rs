@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
-use bitcoin::Amount;
 use bitcoin::OutPoint;
 use client::esplora::AddressStats;
 use client::esplora::CHAIN_TXS_PAGE;
@@ -25,6 +24,7 @@ use crate::http::failure::Failure;
 use crate::http::parse;
 use crate::http::parse::Segments;
 use crate::http::services::Services;
+use crate::http::view::Unspent;
 use crate::http::view::View;
 
 /// How many unspent outputs one answer gives; with more the script is too busy for this route.
@@ -208,41 +208,17 @@ async fn utxo(
     let script = kind.read(&name)?.script;
     services
         .read(move |view| {
-            let coins = query::utxos(view.tables(), &script, None, UTXOS_MAX.saturating_add(1))?;
-            if coins.len() > UTXOS_MAX {
-                return Err(Failure::malformed(
+            let unspent = view.unspent(&script, UTXOS_MAX)?.ok_or_else(|| {
+                Failure::malformed(
                     format!("Too many unspent transaction outputs (>{UTXOS_MAX})"),
                     "follow the events of the script, or page through its transactions",
-                ));
-            }
-            let mut utxos = Vec::with_capacity(coins.len());
-            for coin in coins {
-                if view.pool().spender(&coin.outpoint).is_some() {
-                    continue;
-                }
-                // Final outputs are all that the ledger lists, so the transaction is there.
-                let Some(found) = view.find(&coin.outpoint.txid)? else { continue };
-                let OutPoint { txid, vout } = coin.outpoint;
-                let value = Amount::from_sat(coin.amount_sat);
-                utxos.push(Utxo { txid, vout, status: found.place.status(), value });
-            }
-            utxos.extend(pooled_utxos(view, &script)?);
-            Ok(Json(utxos))
+                )
+            })?;
+            let shown = unspent.into_iter().map(|Unspent { outpoint, value, place }| {
+                let OutPoint { txid, vout } = outpoint;
+                Utxo { txid, vout, status: place.status(), value }
+            });
+            Ok(Json(shown.collect()))
         })
         .await
-}
-
-fn pooled_utxos(view: &View, script: &ScriptHash) -> Result<Vec<Utxo>, TableFault> {
-    let mut utxos = Vec::new();
-    for txid in view.pooled(script, MEMPOOL_TXS_MAX)? {
-        let Some(found) = view.find(&txid)? else { continue };
-        for (output, vout) in found.transaction.output.iter().zip(0_u32..) {
-            let own = ScriptHash::of(&output.script_pubkey) == *script;
-            if own && view.pool().spender(&OutPoint { txid, vout }).is_none() {
-                let status = found.place.status();
-                utxos.push(Utxo { txid, vout, status, value: output.value });
-            }
-        }
-    }
-    Ok(utxos)
 }

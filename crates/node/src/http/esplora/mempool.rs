@@ -17,6 +17,7 @@ use ledger::mempool::RELAY_FEE;
 use ledger::query;
 
 use crate::http::failure::Failure;
+use crate::http::reader::Reader;
 use crate::http::services::Services;
 use crate::http::view::View;
 
@@ -92,7 +93,7 @@ pub(crate) async fn fee_estimates(
 }
 
 /// What waits for blocks, for whoever asks what to pay.
-pub(crate) fn demand(view: &View, block_weight: u64) -> Result<Demand, Failure> {
+fn demand(view: &View, block_weight: u64) -> Result<Demand, Failure> {
     let unsealed = query::unsealed(view.tables(), 0, UNSEALED_MAX)?;
     let unsealed = unsealed.iter().map(|entry| entry.weight.div_ceil(4)).sum();
     let pooled = view.pool().transactions().iter();
@@ -102,9 +103,26 @@ pub(crate) fn demand(view: &View, block_weight: u64) -> Result<Demand, Failure> 
 }
 
 /// A rate as wallets read it.
-pub(crate) fn satoshi_per_vbyte(rate: FeeRate) -> f64 {
+fn satoshi_per_vbyte(rate: FeeRate) -> f64 {
     let rate = u32::try_from(rate.sat_per_kvb()).unwrap_or(u32::MAX);
     f64::from(rate) / 1_000.0
+}
+
+/// What a transaction has to pay to be sealed within so many blocks.
+///
+/// # Errors
+/// When the store fails, or the node is busy or stopping.
+pub(crate) async fn fee_rate(reader: &Reader, blocks: u16) -> Result<FeeRate, Failure> {
+    let block_weight = reader.handle().genesis().ledger.max_block_weight;
+    reader.read(move |view| Ok(demand(view, block_weight)?.rate(blocks, RELAY_FEE))).await
+}
+
+/// Falling fee rates, in satoshi a virtual byte, with the virtual bytes that wait at each.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn fee_histogram(view: &View) -> Result<Vec<(f32, u64)>, Failure> {
+    Ok(histogram(waiting(view)?))
 }
 
 /// Everything that waits for a block, oldest first: final first, then the pool.

@@ -104,7 +104,7 @@ async fn a_server_stops_although_streams_are_open() {
     let place = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let handle = served.running.handle().clone();
-    let server = tokio::spawn(crate::http::serve(listener, handle, shutdown.clone()));
+    let server = tokio::spawn(crate::http::serve(listener, Reader::new(handle), shutdown.clone()));
     let mut stream = TcpStream::connect(place).await.unwrap();
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: node\r\n\r\n").await.unwrap();
     let mut beginning = [0; 15];
