@@ -264,7 +264,7 @@ fn climb(leaf: sha256d::Hash, mut place: u64, branch: &Value) -> sha256d::Hash {
     for sibling in branch.as_array().unwrap() {
         let sibling: Txid = sibling.as_str().unwrap().parse().unwrap();
         let sibling = sibling.to_raw_hash();
-        let pair = if place % 2 == 0 { [node, sibling] } else { [sibling, node] };
+        let pair = if place.is_multiple_of(2) { [node, sibling] } else { [sibling, node] };
         node = sha256d::Hash::hash(&pair.map(|hash| hash.to_byte_array()).concat());
         place /= 2;
     }

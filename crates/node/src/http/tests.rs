@@ -60,7 +60,7 @@ mod events;
 mod hostile;
 mod package;
 mod pages;
-mod wallet;
+pub(crate) mod wallet;
 
 /// How many coins the faucet of the tests has.
 const FAUCET_COINS: usize = 8;

@@ -40,7 +40,7 @@ const UNKNOWN_TRANSACTION: &str =
     "No such mempool or blockchain transaction. Use gettransaction for wallet transactions.";
 
 pub(super) async fn blockchain_info(reader: &Reader) -> Result<Value, RpcError> {
-    read_ledger(reader, |view| Ok(chain_info(view)?)).await
+    read_ledger(reader, chain_info).await
 }
 
 /// `getblockchaininfo`, and REST's `chaininfo`.

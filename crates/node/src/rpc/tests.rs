@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use bitcoin::Block;
+use bitcoin::OutPoint;
 use bitcoin::Transaction;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize;
@@ -18,6 +19,8 @@ use tower::ServiceExt as _;
 use crate::http::tests::Served;
 use crate::http::tests::address;
 use crate::http::tests::spend_to_self;
+use crate::http::tests::wallet::spend;
+use crate::http::tests::wallet::spend_for;
 
 use super::*;
 
@@ -285,5 +288,30 @@ async fn no_parameters_are_the_node_s_fault() {
             assert_ne!(answer["error"]["code"], json!(code::INTERNAL), "{method} {params:?}");
         }
     }
+    rpc.served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_pays_for_its_parent_in_a_package() {
+    let rpc = Rpc::start().await;
+    let funded = rpc.served.pay(&address(61), 100_000).await;
+    rpc.served.wait_final(funded).await;
+    let parent = spend_for(61, OutPoint { txid: funded, vout: 0 }, 100_000, 0);
+    let child = spend(61, OutPoint { txid: parent.compute_txid(), vout: 0 }, 100_000);
+    let hexes = json!([serialize_hex(&parent), serialize_hex(&child)]);
+    let (code, _) = rpc.error("sendrawtransaction", json!([hexes[0]])).await;
+    assert_eq!(code, -26);
+    let (code, words) = rpc.error("submitpackage", json!([hexes, 0.000_001])).await;
+    assert_eq!(code, -25, "{words}");
+    let answer = rpc.get("submitpackage", json!([hexes])).await;
+    assert_eq!(answer["package_msg"], "success");
+    let told = &answer["tx-results"][parent.compute_wtxid().to_string()];
+    assert_eq!(
+        (&told["txid"], &told["fees"]["base"]),
+        (&json!(parent.compute_txid()), &json!(0.0))
+    );
+    rpc.served.wait_final(child.compute_txid()).await;
+    let (code, _) = rpc.error("submitpackage", json!([[]])).await;
+    assert_eq!(code, -8);
     rpc.served.stop().await;
 }

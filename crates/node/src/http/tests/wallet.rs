@@ -223,12 +223,12 @@ async fn a_wallet_sends_through_every_door_and_waits_where_it_may() {
 }
 
 /// Pays what an address of these tests owns back to it, for a fee of 1,000 satoshi.
-pub(super) fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
+pub(crate) fn spend(number: u8, previous_output: OutPoint, value: u64) -> Transaction {
     spend_for(number, previous_output, value, 1_000)
 }
 
 /// Pays what an address of these tests owns back to it.
-pub(super) fn spend_for(
+pub(crate) fn spend_for(
     number: u8,
     previous_output: OutPoint,
     value: u64,
