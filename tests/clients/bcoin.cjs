@@ -29,15 +29,18 @@ async function main() {
   const network = bcoin.Network.get('regtest');
   // Core's regtest has these from the first block; bcoin's waits for signals of miners.
   network.block.bip34height = 1;
+  // Core's regtest addresses begin in another way too.
+  network.addressPrefix.bech32 = 'bcrt';
   const node = new bcoin.FullNode({
     network: 'regtest', memory: true, workers: false, listen: false, only: [peer],
     logLevel: 'error',
   });
   node.use(bcoin.wallet.plugin);
   await node.ensure();
-  const isActive = node.chain.isActive.bind(node.chain);
-  node.chain.isActive = async (prev, deployment) =>
-    ['csv', 'segwit'].includes(deployment.name) || isActive(prev, deployment);
+  const state = node.chain.getState.bind(node.chain);
+  const {ACTIVE} = bcoin.blockchain.common.thresholdStates;
+  node.chain.getState = async (prev, deployment) =>
+    (['csv', 'segwit'].includes(deployment.name) ? ACTIVE : state(prev, deployment));
   await node.open();
   await node.connect();
   node.startSync();
@@ -48,7 +51,8 @@ async function main() {
   console.log(`synced ${node.chain.height} blocks in ${(Date.now() - began) / 1000} s`);
 
   const wallet = await node.require('walletdb').wdb.primary;
-  const address = (await wallet.receiveAddress()).toString('regtest');
+  await wallet.createAccount({name: 'witness', witness: true});
+  const address = (await wallet.receiveAddress('witness')).toString('regtest');
   meanwhile('faucet', address, '0.5btc');
   await until('the payment in a final state', async () =>
     JSON.parse(await api(`/api/address/${address}`)).mempool_stats.tx_count > 0);
@@ -60,6 +64,7 @@ async function main() {
   const sent = await wallet.send({
     outputs: [{address: 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080', value: 12500000}],
     rate: 5000,
+    account: 'witness',
   });
   await until('the relayed payment', async () =>
     JSON.parse(await api(`/v1/tx/${sent.txid()}`)).status === 'final');
