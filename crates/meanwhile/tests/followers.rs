@@ -92,6 +92,8 @@ fn a_follower_that_starts_late_and_empty_holds_and_serves_what_the_validators_do
         }
         let mut again = payer.pay();
         client.submit_and_wait(&again, PATIENCE).await.unwrap();
+        // The validator to which it hands on may be a moment behind it.
+        validators[1].submit_and_wait(&again, PATIENCE).await.unwrap();
         payer.pay_again(&mut again);
         let refused = client.submit(&again).await.unwrap_err();
         let ClientError::Refused { status: 400, reason, .. } = refused else {

@@ -239,7 +239,16 @@ impl Node {
             start_machines(checked, opened, inbox, mesh.sender(), metrics, &stop, &failed)?;
         let doors = listeners.serve(&handle, &stop.doors, &failed);
         let peer_address = mesh.address();
-        tracing::info!(?peer_address, doors = ?doors.addresses(), ?own, "node started");
+        let addresses = doors.addresses();
+        tracing::info!(
+            ?peer_address,
+            http_address = ?addresses.http,
+            electrum_address = ?addresses.electrum,
+            bitcoin_p2p_address = ?addresses.bitcoin_p2p,
+            rpc_address = ?addresses.rpc,
+            ?own,
+            "node started"
+        );
         Ok(Running {
             handle,
             peer_address,
