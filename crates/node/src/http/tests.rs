@@ -125,7 +125,8 @@ impl Served {
             });
         }
         let mut checked = config.check().unwrap();
-        checked.min_round_interval = Span::ZERO;
+        // Without a pause a node would take all of the processor while an outcome waits for its proof.
+        checked.min_round_interval = Span::from_millis(5);
         checked.idle_interval = Span::from_millis(20);
         let running = Node::start(checked).await.unwrap();
         let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
