@@ -21,7 +21,6 @@ use serde_json::json;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::io::BufReader;
-use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -81,10 +80,7 @@ struct Client {
 impl Electrum {
     async fn start() -> Self {
         let served = Served::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (reader, shutdown) = served.shared();
-        let server = tokio::spawn(serve(listener, reader, shutdown));
+        let (address, server) = served.listen(serve).await;
         Self { served, server, address }
     }
 

@@ -1,5 +1,6 @@
 //! The routes over a real node: one validator that commits by itself.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -37,6 +38,8 @@ use client::api::TxState;
 use client::api::TxStatus;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -133,6 +136,20 @@ impl Served {
         let reader = Reader::new(running.handle().clone());
         let router = router(reader.clone(), &shutdown, &mut tasks);
         Self { running, reader, router, shutdown, tasks, _folder: folder }
+    }
+
+    /// Starts another server over the same node, on a socket of its own.
+    pub(crate) async fn listen<F>(
+        &self,
+        serve: impl FnOnce(TcpListener, Reader, CancellationToken) -> F,
+    ) -> (SocketAddr, JoinHandle<()>)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (reader, shutdown) = self.shared();
+        (address, tokio::spawn(serve(listener, reader, shutdown)))
     }
 
     /// What other servers over the same node take.

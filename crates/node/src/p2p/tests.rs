@@ -21,7 +21,6 @@ use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::p2p::message_network::VersionMessage;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -53,10 +52,7 @@ struct Peer {
 impl Door {
     async fn start() -> Self {
         let served = Served::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (reader, shutdown) = served.shared();
-        let server = tokio::spawn(serve(listener, reader, shutdown));
+        let (address, server) = served.listen(serve).await;
         Self { served, server, address }
     }
 
