@@ -35,8 +35,9 @@ pub(crate) fn figure(dag: &Dag, names: &[String]) -> Markup {
             figcaption {
                 "One column a round, newest at the right; one row a validator. A line leads to a "
                 "vertex of the round before, a dashed one to an older vertex that comes in late. "
-                "Grey vertices carry transactions. Coloured ones lead a commit: they are named by "
-                "the common coin, after the fact, and everything below them is in order then."
+                "Grey vertices carry transactions, or votes on checkpoints. Coloured ones lead a "
+                "commit: they are named by the common coin, after the fact, and everything below "
+                "them is in order then."
             }
         }
     }
