@@ -15,6 +15,7 @@ use crate::ids::CommitIndex;
 use crate::ids::Epoch;
 use crate::ids::Height;
 use crate::ids::Round;
+use crate::ids::ShardIndex;
 use crate::ids::TimestampMs;
 
 /// How many values of a list are reserved before they have been read.
@@ -333,6 +334,7 @@ macro_rules! encode_quantity {
 encode_quantity!(
     Author: u16,
     Round: u64,
+    ShardIndex: u16,
     Epoch: u32,
     CommitIndex: u64,
     Height: u32,

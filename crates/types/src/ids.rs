@@ -86,6 +86,10 @@ quantity!(
     Author(u16)
 );
 quantity!(
+    /// The number of one of a blob's shards, from 0; the first k hold the blob itself.
+    ShardIndex(u16)
+);
+quantity!(
     /// A round of the DAG. Round 0 holds the implicit first vertices; leaders stand from round 1.
     Round(u64)
 );
@@ -117,6 +121,13 @@ quantity!(
 
 impl Author {
     /// This validator's place as an index into a list that has one entry a validator.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl ShardIndex {
+    /// This shard's place in a list that has one entry a shard.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }

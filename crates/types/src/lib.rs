@@ -22,6 +22,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "test-utils"))]
 extern crate std;
 
+pub mod blob;
 pub mod bls;
 pub mod checkpoint;
 pub mod coin;
@@ -44,6 +45,10 @@ pub mod test_utils;
 mod vertex;
 
 pub use bitcoin_hash::BitcoinHash;
+pub use blob::BlobId;
+pub use blob::BlobLayout;
+pub use blob::BlobMeta;
+pub use blob::ShardCount;
 pub use checkpoint::Checkpoint;
 pub use checkpoint::CheckpointProof;
 pub use checkpoint::CheckpointVote;
@@ -68,6 +73,7 @@ pub use ids::Epoch;
 pub use ids::Height;
 pub use ids::Moment;
 pub use ids::Round;
+pub use ids::ShardIndex;
 pub use ids::Span;
 pub use ids::TimestampMs;
 pub use keys::PublicKey;

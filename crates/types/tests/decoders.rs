@@ -1,6 +1,8 @@
 //! Every decoder meets arbitrary bytes: it never panics, and what it accepts is canonical.
 
 use proptest::prelude::*;
+use types::BlobId;
+use types::BlobMeta;
 use types::Checkpoint;
 use types::CheckpointProof;
 use types::Commit;
@@ -11,6 +13,8 @@ use types::Header;
 use types::Item;
 use types::Payload;
 use types::PublicKey;
+use types::ShardCount;
+use types::ShardIndex;
 use types::Signature;
 use types::VertexRef;
 use types::bls;
@@ -35,6 +39,8 @@ proptest! {
         let mut versioned = vec![version];
         versioned.extend_from_slice(&bytes);
         for bytes in [bytes, versioned] {
+            judge::<BlobId>(&bytes)?;
+            judge::<BlobMeta>(&bytes)?;
             judge::<Checkpoint>(&bytes)?;
             judge::<CheckpointProof>(&bytes)?;
             judge::<Commit>(&bytes)?;
@@ -43,6 +49,8 @@ proptest! {
             judge::<Item>(&bytes)?;
             judge::<Payload>(&bytes)?;
             judge::<PublicKey>(&bytes)?;
+            judge::<ShardCount>(&bytes)?;
+            judge::<ShardIndex>(&bytes)?;
             judge::<Signature>(&bytes)?;
             judge::<VertexRef>(&bytes)?;
             judge::<CoinShare>(&bytes)?;

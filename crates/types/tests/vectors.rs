@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use types::Author;
 use types::BitcoinHash;
+use types::BlobLayout;
+use types::BlobMeta;
 use types::Checkpoint;
 use types::CheckpointProof;
 use types::CheckpointVote;
@@ -23,9 +25,11 @@ use types::Item;
 use types::Payload;
 use types::Results;
 use types::Round;
+use types::ShardCount;
 use types::TimestampMs;
 use types::Unverified;
 use types::VertexRef;
+use types::blob::Encoding;
 use types::checkpoint;
 use types::coin;
 use types::receipt::ProvenChain;
@@ -107,6 +111,13 @@ fn receipt(network: &TestNetwork) -> Receipt {
     }
 }
 
+/// A blob of ten shards, two segments and one byte.
+fn blob() -> BlobMeta {
+    let shards = ShardCount::new(10).unwrap();
+    let layout = BlobLayout::new(Encoding::Segmented, shards, (2 << 20) + 1).unwrap();
+    BlobMeta { layout, shards_root: [0x0a; 32], content_hash: [0x0b; 32] }
+}
+
 fn computed() -> BTreeMap<&'static str, String> {
     let network = TestNetwork::new(4);
     let committee = &network.committee;
@@ -136,6 +147,8 @@ fn computed() -> BTreeMap<&'static str, String> {
         signature: receipt.proven.proof.signature,
     };
     BTreeMap::from([
+        ("blob_id", blob().id().to_string()),
+        ("blob_meta", hex::encode(blob().to_bytes())),
         ("checkpoint", hex::encode(checkpoint.to_bytes())),
         ("checkpoint_digest", checkpoint.digest().to_string()),
         ("checkpoint_message", checkpoint::vote_message(&checkpoint.digest()).to_string()),
@@ -183,6 +196,8 @@ fn frozen_bytes_decode_to_themselves() {
     assert_eq!(vertex.reference().digest.to_string(), frozen["header_digest"]);
     let commit = Commit::from_bytes(&bytes("commit")).unwrap();
     assert_eq!(commit.digest().to_string(), frozen["commit_digest"]);
+    let blob = BlobMeta::from_bytes(&bytes("blob_meta")).unwrap();
+    assert_eq!(blob.id().to_string(), frozen["blob_id"]);
     let checkpoint = Checkpoint::from_bytes(&bytes("checkpoint")).unwrap();
     assert_eq!(checkpoint.digest().to_string(), frozen["checkpoint_digest"]);
     let proof = CheckpointProof::from_bytes(&bytes("checkpoint_proof")).unwrap();
