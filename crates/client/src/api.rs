@@ -5,6 +5,8 @@
 //! so that a misspelt field is an error and not a default. Quantities carry their unit in the name
 //! or in the type.
 
+pub mod blobs;
+
 use bitcoin::Address;
 use bitcoin::Amount;
 use bitcoin::BlockHash;
