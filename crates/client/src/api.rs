@@ -25,6 +25,7 @@ use types::PublicKey;
 use types::Round;
 use types::TimestampMs;
 use types::VertexRef;
+use types::blob::BlobId;
 use types::receipt::ProvenCheckpoint;
 use types::receipt::Receipt;
 
@@ -222,6 +223,46 @@ pub enum EventKind {
         /// What names it.
         digest: Digest,
     },
+    /// Something became of a blob.
+    Blob {
+        /// Which blob.
+        blob: BlobId,
+        /// What.
+        change: BlobChange,
+        /// The transaction that registered it; of what was refused, the one that was.
+        registered_by: Txid,
+        /// The first height at which it is not kept any more, where the change is about that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end_height: Option<Height>,
+        /// Why what the transaction asked for was not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// What became of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlobChange {
+    /// It is known: validators take its shards.
+    Registered,
+    /// The transaction is final, what it asked for is not done.
+    Refused,
+    /// So many validators hold their shards that it can be read.
+    Certified,
+    /// It is kept longer.
+    Extended,
+    /// Its owner has ended it.
+    Deleted,
+    /// Its time is over.
+    Expired,
+    /// A first validator says that its encoding is inconsistent.
+    Disputed,
+    /// Enough validators say so: it was ended for good.
+    Invalid,
+    /// A change that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl EventKind {
@@ -232,6 +273,7 @@ impl EventKind {
             Self::Skipped { .. } => EventName::Skipped,
             Self::Block { .. } => EventName::Block,
             Self::Checkpoint { .. } => EventName::Checkpoint,
+            Self::Blob { .. } => EventName::Blob,
         }
     }
 }
@@ -248,6 +290,8 @@ pub enum EventName {
     Block,
     /// A checkpoint.
     Checkpoint,
+    /// Something about a blob.
+    Blob,
 }
 
 impl EventName {
@@ -258,6 +302,7 @@ impl EventName {
             Self::Skipped => "skipped",
             Self::Block => "block",
             Self::Checkpoint => "checkpoint",
+            Self::Blob => "blob",
         }
     }
 }

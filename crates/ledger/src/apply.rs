@@ -27,6 +27,7 @@ use types::Epoch;
 use types::Genesis;
 use types::Height;
 use types::Results;
+use types::blob::BlobOutcome;
 use types::encoding::Encode;
 use types::table::Changes;
 use types::table::TableFault;
@@ -35,6 +36,7 @@ use types::table::TableRead;
 use crate::batch::Batch;
 use crate::batch::Content;
 use crate::batch::PreparedTransaction;
+use crate::blobs::BlobRules;
 use crate::checkpoint;
 use crate::checkpoint::Hashes;
 use crate::error::LedgerError;
@@ -64,6 +66,8 @@ use crate::seal;
 use crate::seal::Occasion;
 pub use crate::seal::SealedBlock;
 use crate::sigops;
+
+mod blobs;
 
 /// The most blocks that one item of development ticks seals.
 pub const DEVELOPMENT_TICKS_MAX: u16 = 1_000;
@@ -120,11 +124,14 @@ pub struct Applied {
     pub skipped: Vec<Skipped>,
     /// What was sealed.
     pub blocks: Vec<SealedBlock>,
+    /// What became of blobs, in order.
+    pub blobs: Vec<BlobOutcome>,
     /// The checkpoint that the state is now, if it is one.
     pub checkpoint: Option<Checkpoint>,
-    /// How many occurrences had their outcome already.
+    /// How many occurrences had their outcome already, or statements had been heard.
     pub repeated: u32,
-    /// How many items were no transaction, or ticks that were not obeyed.
+    /// How many items were no transaction, ticks that were not obeyed, or statements about no live
+    /// blob.
     pub ignored: u32,
 }
 
@@ -159,6 +166,7 @@ pub(crate) struct Parameters {
     development: bool,
     checkpoint_every: u64,
     epoch: Epoch,
+    blobs: BlobRules,
     /// Who is paid, by author.
     payouts: Vec<ScriptBuf>,
 }
@@ -183,6 +191,7 @@ impl Parameters {
             development: genesis.development,
             checkpoint_every: genesis.ledger.checkpoint_every.max(1),
             epoch: genesis.epoch,
+            blobs: BlobRules::new(genesis),
             payouts,
         })
     }
@@ -328,6 +337,9 @@ impl Ledger {
                 Content::DevelopmentTicks(count) => step.development_ticks(*count)?,
                 Content::Malformed => step.applied.ignored += 1,
                 Content::CheckpointVote => {}
+                Content::BlobStatement(statement) => {
+                    step.blob_statement(item.author, statement)?;
+                }
             }
         }
         step.tick()?;
@@ -483,7 +495,7 @@ impl Step<'_> {
         let spent = prepared.transaction.input.iter().map(|input| (input.previous_output, txid));
         self.applied.spent.extend(spent);
         self.outcome(txid, Outcome::Final { commit: self.batch.index });
-        Ok(())
+        self.blob_request(prepared, judgement.fee)
     }
 
     fn reject(&mut self, txid: Txid, conflict: Txid) -> Result<(), TableFault> {
@@ -544,8 +556,10 @@ impl Step<'_> {
         let limits = &self.parameters.limits;
         let block =
             seal::seal(&mut self.overlay, (&mut self.state, &mut self.hashes), limits, &occasion)?;
-        self.applied.blocks.extend(block);
-        Ok(())
+        let Some(block) = block else { return Ok(()) };
+        let height = block.height;
+        self.applied.blocks.push(block);
+        self.expire_blobs(height)
     }
 
     /// Settles the hashes when a block was sealed, and takes a checkpoint when one is due.
@@ -558,6 +572,7 @@ impl Step<'_> {
         if !is_due && !has_sealed {
             return;
         }
+        self.hashes.settle_past();
         let state = &mut self.state;
         let first_event = state.checkpoint_event + 1;
         // Its own event counts, and names it: the number first, the event then.

@@ -18,6 +18,7 @@ use types::Item;
 use types::TimestampMs;
 use types::Verified;
 use types::Vertex;
+use types::blob::BlobStatement;
 
 /// One commit, ready to be applied.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub enum Content {
     DevelopmentTicks(u16),
     /// A signature on a checkpoint: it changes nothing in the ledger.
     CheckpointVote,
+    /// What the author says about a blob.
+    BlobStatement(BlobStatement),
 }
 
 /// A decoded transaction with everything that is computed from its bytes alone. Cheap to clone.
@@ -96,7 +99,10 @@ impl Batch {
     pub fn transactions(&self) -> impl Iterator<Item = &PreparedTransaction> {
         self.items.iter().filter_map(|item| match &item.content {
             Content::Transaction(transaction) => Some(transaction),
-            Content::Malformed | Content::DevelopmentTicks(_) | Content::CheckpointVote => None,
+            Content::Malformed
+            | Content::DevelopmentTicks(_)
+            | Content::CheckpointVote
+            | Content::BlobStatement(_) => None,
         })
     }
 }
@@ -107,6 +113,7 @@ impl BatchItem {
         let content = match item {
             Item::DevelopmentTicks(count) => Content::DevelopmentTicks(*count),
             Item::CheckpointVote(_) => Content::CheckpointVote,
+            Item::BlobStatement(statement) => Content::BlobStatement(*statement),
             Item::Transaction(bytes) => {
                 PreparedTransaction::decode(bytes).map_or(Content::Malformed, Content::Transaction)
             }

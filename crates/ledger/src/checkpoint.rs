@@ -27,15 +27,18 @@ use types::Hasher;
 use types::Height;
 use types::Results;
 use types::TimestampMs;
+use types::blob::BlobId;
 use types::encoding::Encode;
 use types::encoding::Writer;
 
+use crate::blobs::BlobRow;
 use crate::muhash::MuHash;
 use crate::overlay::is_unspendable;
 use crate::rows::State;
 
 const SPENT: u8 = 1;
 const REJECTED: u8 = 2;
+const BLOB: u8 = 3;
 
 /// The two hashes of sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub(crate) struct Hashes {
     pub(crate) coins: MuHash,
     /// What `coins` comes to, as of the tip.
     pub(crate) utxo_hash: BitcoinHash,
-    /// Spent outputs of sealed transactions, and rejected transactions.
+    /// Spent outputs of sealed transactions, rejected transactions, and what is known of blobs.
     pub(crate) past: MuHash,
 }
 
@@ -98,6 +101,20 @@ impl Hashes {
     /// A rejected transaction is to be remembered.
     pub(crate) fn add_rejected(&mut self, txid: &Txid, winner: &Txid, commit: CommitIndex) {
         self.past.insert(&rejected_bytes(txid, winner, commit));
+    }
+
+    /// What is known of a blob has changed.
+    pub(crate) fn change_blob(&mut self, blob: &BlobId, before: Option<&BlobRow>, after: &BlobRow) {
+        if let Some(before) = before {
+            self.past.remove(&before.member(BLOB, blob));
+        }
+        self.past.insert(&after.member(BLOB, blob));
+    }
+
+    /// A checkpoint is due. Only blobs ever leave this hash, so there is something to settle when
+    /// one of them has changed, and nothing otherwise.
+    pub(crate) fn settle_past(&mut self) {
+        self.past.settle();
     }
 
     /// A block is complete.

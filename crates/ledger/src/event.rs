@@ -13,6 +13,7 @@ use types::CommitIndex;
 use types::DecodeError;
 use types::Digest;
 use types::Height;
+use types::blob::BlobOutcome;
 use types::encoding::Decode;
 use types::encoding::Encode;
 use types::encoding::Reader;
@@ -93,6 +94,8 @@ pub enum EventKind {
         /// What names it.
         digest: Digest,
     },
+    /// Something became of a blob.
+    Blob(BlobOutcome),
 }
 
 const FINAL: u8 = 1;
@@ -100,6 +103,7 @@ const REJECTED: u8 = 2;
 const SKIPPED: u8 = 3;
 const BLOCK: u8 = 4;
 const CHECKPOINT: u8 = 5;
+const BLOB: u8 = 6;
 const VERSION: u8 = 1;
 
 impl Encode for EventKind {
@@ -131,6 +135,10 @@ impl Encode for EventKind {
                 writer.u8(CHECKPOINT);
                 digest.encode(writer);
             }
+            Self::Blob(outcome) => {
+                writer.u8(BLOB);
+                outcome.encode(writer);
+            }
         }
     }
 }
@@ -154,6 +162,7 @@ impl Decode for EventKind {
             },
             BLOCK => Self::Block { height: Height::decode(reader)?, hash: decode_hash(reader)? },
             CHECKPOINT => Self::Checkpoint { digest: Digest::decode(reader)? },
+            BLOB => Self::Blob(BlobOutcome::decode(reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "event", tag }),
         })
     }

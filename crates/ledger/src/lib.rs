@@ -17,6 +17,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod blobs;
 pub mod mempool;
 pub mod muhash;
 pub mod query;

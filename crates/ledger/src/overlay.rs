@@ -4,6 +4,7 @@
 //! kept in ordered maps, so that the changes come out in the same order everywhere.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bitcoin::OutPoint;
@@ -15,6 +16,7 @@ use bitcoin::hashes::Hash;
 use bytes::Bytes;
 use types::CommitIndex;
 use types::Height;
+use types::blob::BlobId;
 use types::encoding::Encode;
 use types::encoding::Writer;
 use types::table::Changes;
@@ -22,6 +24,7 @@ use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
+use crate::blobs::BlobRow;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::rows;
@@ -49,6 +52,10 @@ pub(crate) struct Overlay<'a> {
     places: BTreeMap<Txid, Place>,
     medians: BTreeMap<Height, u32>,
     totals: BTreeMap<ScriptHash, Totals>,
+    /// Blobs that this commit has changed.
+    blobs: BTreeMap<BlobId, BlobRow>,
+    /// Places in the list of ends that this commit has made or taken away.
+    ends: BTreeMap<(Height, BlobId), bool>,
     /// What became final in this commit and is not sealed yet.
     pub(crate) unsealed: BTreeMap<u64, Unsealed>,
     /// What became final in this commit.
@@ -76,6 +83,8 @@ impl<'a> Overlay<'a> {
             places: BTreeMap::new(),
             medians: BTreeMap::new(),
             totals: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            ends: BTreeMap::new(),
             unsealed: BTreeMap::new(),
             fresh: BTreeMap::new(),
             events: Vec::new(),
@@ -222,6 +231,45 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// What is known of a blob.
+    pub(crate) fn blob(&self, blob: &BlobId) -> Result<Option<BlobRow>, TableFault> {
+        match self.blobs.get(blob) {
+            Some(row) => Ok(Some(*row)),
+            None => rows::read_row(self.read, rows::BLOBS, blob.as_bytes()),
+        }
+    }
+
+    /// Changes what is known of a blob, and its place in the list of ends.
+    pub(crate) fn set_blob(&mut self, blob: BlobId, before: Option<&BlobRow>, after: BlobRow) {
+        let listed = |row: &&BlobRow| row.ended.is_none();
+        if let Some(before) = before.filter(listed) {
+            self.ends.insert((before.end_height, blob), false);
+        }
+        if listed(&&after) {
+            self.ends.insert((after.end_height, blob), true);
+        }
+        self.blobs.insert(blob, after);
+    }
+
+    /// At most `limit` blobs that end at this height or below and have not ended yet, those that end
+    /// first before the others.
+    pub(crate) fn blobs_due(
+        &self,
+        height: Height,
+        limit: usize,
+    ) -> Result<Vec<BlobId>, TableFault> {
+        // What is taken away here may fill the front of the list that is written.
+        let page = limit.saturating_add(self.ends.len());
+        let page = self.read.scan(rows::BLOB_ENDS, &[], &[], page)?;
+        let written: Result<Vec<_>, _> =
+            page.iter().map(|(key, _)| rows::end_of_key(key)).collect();
+        let written = written?.into_iter().filter(|end| self.ends.get(end) != Some(&false));
+        let made = self.ends.iter().filter(|(_, is_made)| **is_made).map(|(end, _)| *end);
+        let due: BTreeSet<(Height, BlobId)> =
+            written.chain(made).filter(|(end, _)| *end <= height).collect();
+        Ok(due.into_iter().take(limit).map(|(_, blob)| blob).collect())
+    }
+
     pub(crate) fn add_place(&mut self, txid: Txid, place: Place) {
         self.places.insert(txid, place);
         self.put(rows::PLACES, rows::txid_key(&txid), &place);
@@ -266,6 +314,16 @@ impl<'a> Overlay<'a> {
         }
         for (script, totals) in std::mem::take(&mut self.totals) {
             self.put(rows::TOTALS, Bytes::copy_from_slice(script.as_bytes()), &totals);
+        }
+        for (blob, row) in std::mem::take(&mut self.blobs) {
+            self.put(rows::BLOBS, Bytes::copy_from_slice(blob.as_bytes()), &row);
+        }
+        for ((height, blob), is_made) in std::mem::take(&mut self.ends) {
+            let key = rows::end_key(height, &blob);
+            match is_made {
+                true => self.changes.put(rows::BLOB_ENDS, key, rows::END_VALUE),
+                false => self.changes.remove(rows::BLOB_ENDS, key),
+            }
         }
         for (order, unsealed) in std::mem::take(&mut self.unsealed) {
             self.put(rows::UNSEALED, rows::number_key(order), &unsealed);

@@ -21,6 +21,9 @@ use types::BitcoinHash;
 use types::CommitIndex;
 use types::Digest;
 use types::Height;
+use types::blob::BlobChange;
+use types::blob::BlobId;
+use types::blob::BlobOutcome;
 use types::encoding::Decode;
 use types::results;
 use types::results::PathStep;
@@ -29,6 +32,7 @@ use types::table::TableFault;
 use types::table::TableRead;
 
 use crate::apply::Tip;
+use crate::blobs::BlobRow;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Outcome;
@@ -315,6 +319,37 @@ pub fn results_path(
     row: &CheckpointRow,
     txid: &Txid,
 ) -> Result<Option<(Outcome, Vec<PathStep>)>, TableFault> {
+    path_to(read, row, |kind| match kind {
+        EventKind::Outcome { txid: decided, outcome } if decided == txid => Some(*outcome),
+        _ => None,
+    })
+}
+
+/// The certificate of a blob, or that it is invalid, among the results of a checkpoint, and the path
+/// from it to their root. None when neither is among them; the last one when several are.
+///
+/// # Errors
+/// When the store fails.
+pub fn blob_path(
+    read: &dyn TableRead,
+    row: &CheckpointRow,
+    blob: &BlobId,
+) -> Result<Option<(BlobOutcome, Vec<PathStep>)>, TableFault> {
+    path_to(read, row, |kind| match kind {
+        EventKind::Blob(outcome) if outcome.blob == *blob => match outcome.change {
+            BlobChange::Certified { .. } | BlobChange::Invalid => Some(*outcome),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The last outcome among the results of a checkpoint that is wanted, and its path to their root.
+fn path_to<T>(
+    read: &dyn TableRead,
+    row: &CheckpointRow,
+    wanted: impl Fn(&EventKind) -> Option<T>,
+) -> Result<Option<(T, Vec<PathStep>)>, TableFault> {
     let mut leaves = Vec::new();
     let mut found = None;
     let mut after = row.first_event.saturating_sub(1);
@@ -323,17 +358,51 @@ pub fn results_path(
         let Some(last) = page.last() else { break };
         after = last.sequence;
         for event in page.iter().filter(|event| event.sequence <= row.last_event) {
-            if let EventKind::Outcome { txid: decided, outcome } = event.kind {
-                if decided == *txid {
-                    found = Some((outcome, leaves.len()));
-                }
-                let name = BitcoinHash::new(decided.to_byte_array());
-                leaves.push(results::leaf(&name, &outcome.in_receipts()));
-            }
+            let Some(leaf) = leaf(&event.kind) else { continue };
+            found = wanted(&event.kind).map(|wanted| (wanted, leaves.len())).or(found);
+            leaves.push(leaf);
         }
     }
-    let Some((outcome, index)) = found else { return Ok(None) };
-    Ok(results::path(&leaves, index).map(|path| (outcome, path)))
+    let Some((wanted, index)) = found else { return Ok(None) };
+    Ok(results::path(&leaves, index).map(|path| (wanted, path)))
+}
+
+/// The leaf that an event has in the tree of results, if it is an outcome.
+fn leaf(kind: &EventKind) -> Option<Digest> {
+    match kind {
+        EventKind::Outcome { txid, outcome } => {
+            let name = BitcoinHash::new(txid.to_byte_array());
+            Some(results::leaf(&name, &outcome.in_receipts()))
+        }
+        EventKind::Blob(outcome) => Some(outcome.leaf()),
+        EventKind::Skipped { .. } | EventKind::Block { .. } | EventKind::Checkpoint { .. } => None,
+    }
+}
+
+/// What is known of a blob.
+///
+/// # Errors
+/// When the store fails.
+pub fn blob(read: &dyn TableRead, blob: &BlobId) -> Result<Option<BlobRow>, TableFault> {
+    rows::read_row(read, rows::BLOBS, blob.as_bytes())
+}
+
+/// At most `limit` blobs that have not ended, those that end first before the others, from behind
+/// this one on.
+///
+/// # Errors
+/// When the store fails.
+pub fn live_blobs(
+    read: &dyn TableRead,
+    after: Option<&(Height, BlobId)>,
+    limit: usize,
+) -> Result<Vec<(Height, BlobId)>, TableFault> {
+    let from = after.map_or_else(Bytes::new, |(height, blob)| {
+        // The first key behind its own.
+        [rows::end_key(*height, blob).as_ref(), &[0]].concat().into()
+    });
+    let page = read.scan(rows::BLOB_ENDS, &[], &from, limit)?;
+    page.iter().map(|(key, _)| rows::end_of_key(key)).collect()
 }
 
 /// Why occurrences of a txid were passed over, the newest first, with the number of the event.

@@ -23,6 +23,8 @@
 //! | events | sequence | [`Event`](crate::Event) |
 //! | commits | index | [`CommitRow`] |
 //! | checkpoints | index of its commit | [`CheckpointRow`] |
+//! | blobs | blob's name | [`BlobRow`](crate::blobs::BlobRow) |
+//! | blob_ends | end height, blob's name | a version byte: blobs that have not ended |
 //!
 //! The state table has a second row, `hashes`: [`Hashes`], written when they change; and a third,
 //! `base`: [`Base`], where it began with a snapshot.
@@ -51,6 +53,7 @@ use types::Digest;
 use types::Height;
 use types::Results;
 use types::TimestampMs;
+use types::blob::BlobId;
 use types::encoding::Decode;
 use types::encoding::Encode;
 use types::encoding::Reader;
@@ -80,7 +83,11 @@ pub(crate) const BLOCK_TXIDS: Table = Table::new("ledger_block_txids");
 pub(crate) const EVENTS: Table = Table::new("ledger_events");
 pub(crate) const COMMITS: Table = Table::new("ledger_commits");
 pub(crate) const CHECKPOINTS: Table = Table::new("ledger_checkpoints");
+pub(crate) const BLOBS: Table = Table::new("ledger_blobs");
+pub(crate) const BLOB_ENDS: Table = Table::new("ledger_blob_ends");
 
+/// The value of a place in the list of ends: the key says everything.
+pub(crate) const END_VALUE: &[u8] = &[1];
 /// The key of the state in its table.
 pub(crate) const STATE_KEY: &[u8] = b"state";
 /// The key of the hashes in the state table.
@@ -96,7 +103,7 @@ pub(crate) const MEDIAN_TIMES: usize = 11;
 
 /// Every table of the ledger, the pool's among them.
 pub fn tables() -> &'static [Table] {
-    const ALL: [Table; 18] = [
+    const ALL: [Table; 20] = [
         STATE,
         COINS,
         UTXOS,
@@ -114,6 +121,8 @@ pub fn tables() -> &'static [Table] {
         EVENTS,
         COMMITS,
         CHECKPOINTS,
+        BLOBS,
+        BLOB_ENDS,
         POOL,
     ];
     &ALL
@@ -429,6 +438,18 @@ pub(crate) fn number_key(number: u64) -> Bytes {
 
 pub(crate) fn height_key(height: Height) -> Bytes {
     Bytes::copy_from_slice(&height.value().to_be_bytes())
+}
+
+pub(crate) fn end_key(height: Height, blob: &BlobId) -> Bytes {
+    [height.value().to_be_bytes().as_slice(), blob.as_bytes()].concat().into()
+}
+
+/// The end that a key of the list names.
+pub(crate) fn end_of_key(key: &[u8]) -> Result<(Height, BlobId), TableFault> {
+    let parts = key.split_first_chunk::<4>();
+    let parts = parts.and_then(|(height, blob)| Some((*height, blob.try_into().ok()?)));
+    let (height, blob) = parts.ok_or_else(|| corrupt(BLOB_ENDS))?;
+    Ok((Height::new(u32::from_be_bytes(height)), BlobId::new(blob)))
 }
 
 pub(crate) fn page_key(height: Height, page: u32) -> Bytes {

@@ -24,12 +24,14 @@ use types::DecodeError;
 use types::Digest;
 use types::Results;
 use types::TimestampMs;
+use types::blob::BlobId;
 use types::encoding::Decode;
 use types::encoding::Encode;
 use types::encoding::Reader;
 use types::encoding::Writer;
 use types::table::TableFault;
 
+use crate::blobs::BlobRow;
 use crate::checkpoint::Carry;
 use crate::rows::decode_hash;
 use crate::rows::encode_hash;
@@ -53,6 +55,7 @@ const COINS: u8 = 3;
 const UNSEALED: u8 = 4;
 const SPENT: u8 = 5;
 const REJECTED: u8 = 6;
+const BLOBS: u8 = 7;
 
 /// One part of a snapshot. Parts come in the order of the kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub enum Part {
     Spent(Vec<SpentOutput>),
     /// Transactions that lost.
     Rejected(Vec<RejectedTransaction>),
+    /// What is known of blobs.
+    Blobs(Vec<KnownBlob>),
 }
 
 /// What [`Part::Carry`] holds.
@@ -106,6 +111,13 @@ pub struct RejectedTransaction {
     pub(crate) txid: Txid,
     pub(crate) winner: Txid,
     pub(crate) commit: CommitIndex,
+}
+
+/// A blob, live or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownBlob {
+    pub(crate) blob: BlobId,
+    pub(crate) row: BlobRow,
 }
 
 /// Why a snapshot is not made or not taken.
@@ -163,6 +175,7 @@ impl Part {
             Self::Unsealed(rows) => rows.len(),
             Self::Spent(rows) => rows.len(),
             Self::Rejected(rows) => rows.len(),
+            Self::Blobs(rows) => rows.len(),
         }
     }
 
@@ -174,6 +187,7 @@ impl Part {
             Self::Unsealed(_) => UNSEALED,
             Self::Spent(_) => SPENT,
             Self::Rejected(_) => REJECTED,
+            Self::Blobs(_) => BLOBS,
         }
     }
 }
@@ -191,6 +205,7 @@ impl Encode for Part {
             Self::Unsealed(rows) => writer.list(rows),
             Self::Spent(rows) => writer.list(rows),
             Self::Rejected(rows) => writer.list(rows),
+            Self::Blobs(rows) => writer.list(rows),
         }
     }
 }
@@ -213,6 +228,7 @@ impl Decode for Part {
             UNSEALED => Self::Unsealed(reader.list(WHAT, PART_ROWS_MAX)?),
             SPENT => Self::Spent(reader.list(WHAT, PART_ROWS_MAX)?),
             REJECTED => Self::Rejected(reader.list(WHAT, PART_ROWS_MAX)?),
+            BLOBS => Self::Blobs(reader.list(WHAT, PART_ROWS_MAX)?),
             tag => return Err(DecodeError::UnknownTag { what: "part", tag }),
         })
     }
@@ -310,5 +326,18 @@ impl Decode for RejectedTransaction {
             winner: decode_hash(reader)?,
             commit: CommitIndex::decode(reader)?,
         })
+    }
+}
+
+impl Encode for KnownBlob {
+    fn encode(&self, writer: &mut Writer) {
+        self.blob.encode(writer);
+        self.row.encode(writer);
+    }
+}
+
+impl Decode for KnownBlob {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { blob: BlobId::decode(reader)?, row: BlobRow::decode(reader)? })
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger as a whole, over tables in memory.
 
 mod applying;
+mod blobs;
 mod checkpoints;
 mod locks;
 mod property;

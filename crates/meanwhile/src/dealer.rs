@@ -15,6 +15,7 @@ use types::coin;
 use types::coin::CoinSecret;
 use types::dkg::Card;
 use types::genesis::Allocation;
+use types::genesis::BlobParameters;
 use types::genesis::ConsensusParameters;
 use types::genesis::LedgerParameters;
 
@@ -68,6 +69,7 @@ pub(crate) fn deal(plan: Plan) -> Result<(Genesis, Vec<CoinSecret>), Failure> {
             max_block_weight: plan.max_block_weight,
             ..LedgerParameters::default()
         },
+        blobs: BlobParameters::default(),
         validators: members.map(|(card, coin_key)| card.into_validator(coin_key)).collect(),
         coin_group: dealt.group,
         allocations: plan.allocations,

@@ -36,6 +36,8 @@ use types::Genesis;
 use types::Item;
 use types::Verified;
 use types::Vertex;
+use types::blob::BlobOutcome;
+use types::blob::BlobStatement;
 use types::bls;
 use types::table::TableFault;
 use types::table::TableRead;
@@ -49,17 +51,20 @@ use crate::step::Step;
 use crate::tables;
 
 use commits::Commits;
+use statements::Statements;
 use submissions::Answered;
 use submissions::Pool;
 use submissions::Submissions;
 use votes::Votes;
 
 mod commits;
+mod statements;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod tests;
 mod votes;
 
+pub use statements::BLOB_STATEMENTS_WAITING_MAX;
 pub use votes::CheckpointOutcome;
 pub use votes::CheckpointTask;
 pub use votes::Divergence;
@@ -118,6 +123,9 @@ pub enum Input {
     },
     /// Seal so many blocks now: development networks only.
     Ticks(u16),
+    /// Put this into the next own vertex. Whoever says it sees to it that it is true and durable, and
+    /// says it again while the ledger has not heard it: it may get lost.
+    Say(BlobStatement),
     /// Ordering's [`Action::Returned`](crate::ordering::Action::Returned).
     Returned(Vec<Item>),
     /// Ordering's [`Action::Taken`](crate::ordering::Action::Taken).
@@ -206,6 +214,8 @@ pub struct Summary {
     pub skipped: Vec<Skipped>,
     /// Blocks that were sealed.
     pub blocks: Vec<SealedBlock>,
+    /// What became of blobs.
+    pub blobs: Vec<BlobOutcome>,
     /// The checkpoint that the state is now, if it is one.
     pub checkpoint: Option<Checkpoint>,
     /// The number of the newest event; zero when there is none.
@@ -223,6 +233,7 @@ pub struct Execution {
     submissions: Submissions,
     ahead: VecDeque<Verified<Vertex>>,
     ticks: VecDeque<Item>,
+    statements: Statements,
     votes: Votes,
     checked: VecDeque<CheckpointOutcome>,
     /// The pace that ordering was told last.
@@ -289,6 +300,7 @@ impl Execution {
             submissions: Submissions::default(),
             ahead: VecDeque::new(),
             ticks: VecDeque::new(),
+            statements: Statements::default(),
             votes,
             checked: VecDeque::new(),
             pace: Pace::Idle,
@@ -308,8 +320,10 @@ impl Execution {
                 self.submissions.add_package(id, transactions);
             }
             Input::Ticks(count) => self.add_ticks(Item::DevelopmentTicks(count)),
+            Input::Say(statement) => self.say(statement),
             Input::Returned(items) => self.take_back(items),
             Input::Taken(room) => {
+                self.statements.taken();
                 self.room.bytes = PROPOSAL_ROOM.bytes.min(self.room.bytes + room.bytes);
                 self.room.items = PROPOSAL_ROOM.items.min(self.room.items + room.items);
             }
@@ -404,6 +418,7 @@ impl Execution {
             rejected: applied.rejected.clone(),
             skipped: applied.skipped.clone(),
             blocks: applied.blocks.clone(),
+            blobs: applied.blobs.clone(),
             checkpoint: applied.checkpoint,
             last_event: self.ledger.last_event(),
         }));
@@ -417,7 +432,8 @@ impl Execution {
         if let Some(checkpoint) = applied.checkpoint {
             self.votes.computed(checkpoint, false);
         }
-        let has_outcomes = !applied.finals.is_empty() || !applied.rejected.is_empty();
+        let has_outcomes =
+            !applied.finals.is_empty() || !applied.rejected.is_empty() || !applied.blobs.is_empty();
         self.votes.applied(commit, has_outcomes);
         ordered.vertices.iter().for_each(|vertex| self.votes.hear(vertex, commit));
     }
@@ -496,6 +512,16 @@ impl Execution {
             self.take_room(room);
             items.push(item);
         }
+        while let Some(statement) = self.statements.next() {
+            let item = Item::BlobStatement(statement);
+            let room = Room::of(std::slice::from_ref(&item));
+            if room.bytes > self.room.bytes || self.room.items == 0 {
+                self.statements.put_back(statement);
+                break;
+            }
+            self.take_room(room);
+            items.push(item);
+        }
         if self.room.items > 0 && self.mempool.has_waiting() {
             let taken = self.mempool.take(self.room.bytes, self.room.items);
             let taken: Vec<Item> = taken.into_iter().map(Item::Transaction).collect();
@@ -527,9 +553,16 @@ impl Execution {
                 Item::Transaction(bytes) => transactions.push(bytes),
                 Item::DevelopmentTicks(_) => self.add_ticks(item),
                 Item::CheckpointVote(vote) => self.votes.returned(vote),
+                Item::BlobStatement(statement) => self.say(statement),
             }
         }
         self.mempool.returned(&transactions);
+    }
+
+    fn say(&mut self, statement: BlobStatement) {
+        if self.config.own.is_some() {
+            self.statements.say(statement);
+        }
     }
 
     fn add_ticks(&mut self, item: Item) {

@@ -12,7 +12,11 @@
 mod id;
 mod layout;
 mod meta;
+mod outcome;
+pub mod proof;
+mod reference;
 mod shards;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +27,16 @@ pub use layout::CHUNK_ALIGNMENT;
 pub use layout::Encoding;
 pub use layout::SEGMENT_LENGTH;
 pub use meta::BlobMeta;
+pub use outcome::BlobChange;
+pub use outcome::BlobOutcome;
+pub use outcome::BlobRefusal;
+pub use reference::BLOB_MARK;
+pub use reference::BlobOperation;
+pub use reference::BlobReference;
 pub use shards::ShardCount;
+pub use statement::BLOB_STATEMENTS_PER_VERTEX_MAX;
+pub use statement::BlobClaim;
+pub use statement::BlobStatement;
 
 /// Why numbers make no blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

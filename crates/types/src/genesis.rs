@@ -2,6 +2,10 @@
 //!
 //! The file is JSON with units in its names. The network's id, [`Genesis::chain`], is the hash of
 //! its canonical encoding, so two files that differ in anything but spelling are two networks.
+//!
+//! **Blobs** came later than everything else. A file that does not name their parameters has the
+//! default ones, and these add nothing to the encoding: it keeps its id, and a file that spells the
+//! defaults out is the same network.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,6 +13,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::blob::BLOB_LENGTH_MAX;
 use crate::bls;
 use crate::committee::Committee;
 use crate::committee::VALIDATORS_MAX;
@@ -32,6 +37,8 @@ pub const BLOCK_WEIGHT_CORE: u64 = 4_000_000;
 pub const ALLOCATIONS_MAX: usize = 100_000;
 /// The most satoshi that the genesis prefix can pay: 149 subsidies of 50 BTC.
 pub const ALLOCATED_SAT_MAX: u64 = 149 * 50 * 100_000_000;
+/// The highest price of a blob's mebibyte and tick: a whole bitcoin.
+const BLOB_PRICE_MSAT_MAX: u64 = 100_000_000_000;
 const SCRIPT_BYTES_MAX: usize = 520;
 
 /// The parameters of a network.
@@ -52,6 +59,9 @@ pub struct Genesis {
     pub consensus: ConsensusParameters,
     /// How commits become blocks.
     pub ledger: LedgerParameters,
+    /// What blobs cost and how large they may be.
+    #[serde(default, skip_serializing_if = "BlobParameters::is_default")]
+    pub blobs: BlobParameters,
     /// The validators, by author.
     pub validators: Vec<GenesisValidator>,
     /// The key that judges the common coin.
@@ -84,6 +94,18 @@ pub struct LedgerParameters {
     pub backlog_blocks: u32,
     /// A checkpoint is made at least every this many commits.
     pub checkpoint_every: u64,
+}
+
+/// What blobs cost and how large they may be: `docs/blobs.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobParameters {
+    /// What a mebibyte of shards costs a tick, in thousandths of a satoshi.
+    pub price_msat_per_mib_tick: u64,
+    /// The longest blob, in bytes.
+    pub length_max: u64,
+    /// How many ticks ahead a blob's end may lie.
+    pub ticks_max: u32,
 }
 
 /// One validator as the genesis names it.
@@ -179,6 +201,37 @@ impl Default for LedgerParameters {
     }
 }
 
+impl Default for BlobParameters {
+    fn default() -> Self {
+        // 64 GiB, and a good year of ticks every ten seconds.
+        Self { price_msat_per_mib_tick: 10, length_max: 64 << 30, ticks_max: 4_000_000 }
+    }
+}
+
+impl BlobParameters {
+    const MIB_MSAT: u128 = 1_000 << 20;
+
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Appends them at the end of what they belong to: nothing when they are the defaults.
+    pub(crate) fn encode_unless_default(&self, writer: &mut Writer) {
+        if !self.is_default() {
+            writer.u64(self.price_msat_per_mib_tick);
+            writer.u64(self.length_max);
+            writer.u32(self.ticks_max);
+        }
+    }
+
+    /// What it costs to keep so many bytes of shards for so many ticks, in whole satoshi.
+    pub fn price_sat(&self, encoded_length: u64, ticks: u32) -> u64 {
+        let byte_ticks = u128::from(encoded_length) * u128::from(ticks);
+        let price = byte_ticks.saturating_mul(u128::from(self.price_msat_per_mib_tick));
+        u64::try_from(price.div_ceil(Self::MIB_MSAT)).unwrap_or(u64::MAX)
+    }
+}
+
 impl ConsensusParameters {
     /// What stateless validity depends on.
     pub const fn rules(&self) -> Rules {
@@ -227,6 +280,11 @@ impl Genesis {
         in_range("ledger.max_block_weight", ledger.max_block_weight, 400_000, BLOCK_WEIGHT_MAX)?;
         in_range("ledger.backlog_blocks", u64::from(ledger.backlog_blocks), 1, 10_000)?;
         in_range("ledger.checkpoint_every", ledger.checkpoint_every, 1, 10_000)?;
+        let blobs = &self.blobs;
+        let price = blobs.price_msat_per_mib_tick;
+        in_range("blobs.price_msat_per_mib_tick", price, 0, BLOB_PRICE_MSAT_MAX)?;
+        in_range("blobs.length_max", blobs.length_max, 0, BLOB_LENGTH_MAX)?;
+        in_range("blobs.ticks_max", u64::from(blobs.ticks_max), 1, u64::from(u32::MAX / 2))?;
         // Block times are u32 seconds; both ends leave room for the allocation blocks.
         in_range("start_ms", self.start_ms.value(), 1_400_000_000_000, 4_200_000_000_000)?;
         let allocations = to_u64(self.allocations.len());
@@ -308,6 +366,7 @@ impl Encode for Genesis {
         writer.list(&self.validators);
         self.coin_group.encode(writer);
         writer.list(&self.allocations);
+        self.blobs.encode_unless_default(writer);
     }
 }
 
@@ -345,6 +404,7 @@ impl<'de> Deserialize<'de> for HexBytes {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use alloc::string::ToString;
 
     use super::*;
@@ -363,13 +423,16 @@ mod tests {
     #[test]
     fn every_field_is_part_of_the_id() {
         let base = TestNetwork::new(4).genesis;
-        let changes: [fn(&mut Genesis); 8] = [
+        let changes: [fn(&mut Genesis); 11] = [
             |genesis| genesis.name.push('x'),
             |genesis| genesis.development = !genesis.development,
             |genesis| genesis.start_ms = genesis.start_ms.next(),
             |genesis| genesis.epoch = genesis.epoch.next(),
             |genesis| genesis.consensus.gc_depth += 1,
             |genesis| genesis.ledger.block_interval_ms += 1,
+            |genesis| genesis.blobs.price_msat_per_mib_tick += 1,
+            |genesis| genesis.blobs.length_max += 1,
+            |genesis| genesis.blobs.ticks_max += 1,
             |genesis| genesis.validators.swap(0, 1),
             |genesis| genesis.allocations[0].amount_sat -= 1,
         ];
@@ -414,6 +477,31 @@ mod tests {
         for validators in 1..=10 {
             assert_eq!(TestNetwork::new(validators).committee.size(), usize::from(validators));
         }
+    }
+
+    #[test]
+    fn a_file_from_before_blobs_keeps_its_id_and_has_the_defaults() {
+        let genesis = TestNetwork::new(4).genesis;
+        let text = serde_json::to_string(&genesis).unwrap();
+        assert!(!text.contains("price_msat_per_mib_tick"), "{text}");
+        let blobs = serde_json::to_string(&BlobParameters::default()).unwrap();
+        let spelt =
+            text.replacen("\"validators\":", &format!("\"blobs\":{blobs},\"validators\":"), 1);
+        let spelt: Genesis = serde_json::from_str(&spelt).unwrap();
+        assert_eq!(spelt.chain(), genesis.chain());
+        assert_eq!(spelt.blobs, BlobParameters::default());
+    }
+
+    #[test]
+    fn a_price_is_by_bytes_and_ticks_in_whole_satoshi() {
+        let blobs = BlobParameters { price_msat_per_mib_tick: 500, ..BlobParameters::default() };
+        let mib = 1 << 20;
+        let rows = [(mib, 2, 1), (mib, 3, 2), (1, 1, 1), (0, 9, 0), (mib, 0, 0), (8 * mib, 10, 40)];
+        for (bytes, ticks, price) in rows {
+            assert_eq!(blobs.price_sat(bytes, ticks), price, "{bytes} bytes, {ticks} ticks");
+        }
+        let dear = BlobParameters { price_msat_per_mib_tick: u64::MAX, ..blobs };
+        assert_eq!(dear.price_sat(u64::MAX, u32::MAX), u64::MAX);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::blob::BLOB_STATEMENTS_PER_VERTEX_MAX;
+use crate::blob::BlobStatement;
 use crate::checkpoint::CheckpointVote;
 use crate::digest::Digest;
 use crate::digest::Hasher;
@@ -21,6 +23,7 @@ pub const ITEMS_MAX: usize = 4096;
 const TRANSACTION: u8 = 1;
 const DEVELOPMENT_TICKS: u8 = 2;
 const CHECKPOINT_VOTE: u8 = 3;
+const BLOB_STATEMENT: u8 = 4;
 
 /// One thing to be ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub enum Item {
     DevelopmentTicks(u16),
     /// The author's signature on a checkpoint. It counts as soon as it is seen, ordered or not.
     CheckpointVote(CheckpointVote),
+    /// What the author says about a blob: it counts where it is ordered.
+    BlobStatement(BlobStatement),
 }
 
 /// The items of one vertex, in the order in which they are to be applied.
@@ -47,6 +52,7 @@ impl Item {
             Self::Transaction(bytes) => 1 + 4 + bytes.len(),
             Self::DevelopmentTicks(_) => 1 + 2,
             Self::CheckpointVote(_) => 1 + CheckpointVote::ENCODED_LENGTH,
+            Self::BlobStatement(_) => 1 + BlobStatement::ENCODED_LENGTH,
         }
     }
 
@@ -60,7 +66,8 @@ impl Payload {
     /// How many bytes a payload takes beside its items.
     pub const OVERHEAD: usize = 4;
 
-    /// Wraps items that fit: at most [`ITEMS_MAX`], at most [`PAYLOAD_BYTES_MAX`] when encoded.
+    /// Wraps items that fit: at most [`ITEMS_MAX`], at most [`PAYLOAD_BYTES_MAX`] when encoded, and
+    /// at most [`BLOB_STATEMENTS_PER_VERTEX_MAX`] statements about blobs.
     ///
     /// # Errors
     /// When they do not fit.
@@ -72,6 +79,7 @@ impl Payload {
                 actual: items.len(),
             });
         }
+        check_statements(&items)?;
         let payload = Self { items };
         let actual = payload.encoded_length();
         if actual > PAYLOAD_BYTES_MAX {
@@ -121,6 +129,10 @@ impl Encode for Item {
                 writer.u8(CHECKPOINT_VOTE);
                 vote.encode(writer);
             }
+            Self::BlobStatement(statement) => {
+                writer.u8(BLOB_STATEMENT);
+                statement.encode(writer);
+            }
         }
     }
 }
@@ -131,6 +143,7 @@ impl Decode for Item {
             TRANSACTION => Ok(Self::Transaction(reader.bytes("transaction", PAYLOAD_BYTES_MAX)?)),
             DEVELOPMENT_TICKS => Ok(Self::DevelopmentTicks(reader.u16()?)),
             CHECKPOINT_VOTE => CheckpointVote::decode(reader).map(Self::CheckpointVote),
+            BLOB_STATEMENT => BlobStatement::decode(reader).map(Self::BlobStatement),
             tag => Err(DecodeError::UnknownTag { what: "payload item", tag }),
         }
     }
@@ -145,11 +158,22 @@ impl Encode for Payload {
 impl Decode for Payload {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.position();
-        let items = reader.list("payload items", ITEMS_MAX)?;
+        let items: Vec<Item> = reader.list("payload items", ITEMS_MAX)?;
+        check_statements(&items)?;
         let actual = reader.position() - start;
         if actual > PAYLOAD_BYTES_MAX {
             return Err(DecodeError::TooLong { what: "payload", limit: PAYLOAD_BYTES_MAX, actual });
         }
         Ok(Self { items })
     }
+}
+
+/// A vertex says so much about blobs and no more: each statement costs everybody a row.
+fn check_statements(items: &[Item]) -> Result<(), DecodeError> {
+    let statements = items.iter().filter(|item| matches!(item, Item::BlobStatement(_)));
+    let (actual, limit) = (statements.count(), BLOB_STATEMENTS_PER_VERTEX_MAX);
+    if actual > limit {
+        return Err(DecodeError::TooLong { what: "statements about blobs", limit, actual });
+    }
+    Ok(())
 }

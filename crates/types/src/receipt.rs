@@ -266,7 +266,10 @@ pub fn verify_checkpoint(
     Ok(proven.proven.checkpoint)
 }
 
-fn verify_chain(committee: &Committee, proven: &ProvenChain) -> Result<(), ReceiptError> {
+pub(crate) fn verify_chain(
+    committee: &Committee,
+    proven: &ProvenChain,
+) -> Result<(), ReceiptError> {
     check_length("links", proven.links.len(), LINKS_MAX)?;
     let mut last = &proven.checkpoint;
     check_place(committee, last)?;
@@ -292,15 +295,19 @@ fn check_place(committee: &Committee, checkpoint: &Checkpoint) -> Result<(), Rec
     Ok(())
 }
 
-const fn check_version(actual: u32) -> Result<(), ReceiptError> {
+pub(crate) const fn check_version(actual: u32) -> Result<(), ReceiptError> {
     if actual == RECEIPT_VERSION { Ok(()) } else { Err(ReceiptError::Version { actual }) }
 }
 
-const fn check_length(what: &'static str, actual: usize, limit: usize) -> Result<(), ReceiptError> {
+pub(crate) const fn check_length(
+    what: &'static str,
+    actual: usize,
+    limit: usize,
+) -> Result<(), ReceiptError> {
     if actual <= limit { Ok(()) } else { Err(ReceiptError::TooMany { what, limit, actual }) }
 }
 
-fn parse<T: DeserializeOwned + Serialize>(given: &str) -> Result<T, ReceiptError> {
+pub(crate) fn parse<T: DeserializeOwned + Serialize>(given: &str) -> Result<T, ReceiptError> {
     if given.len() > RECEIPT_BYTES_MAX {
         return Err(ReceiptError::TooLong { actual: given.len() });
     }
@@ -311,6 +318,6 @@ fn parse<T: DeserializeOwned + Serialize>(given: &str) -> Result<T, ReceiptError
     if text(&value) == given { Ok(value) } else { Err(ReceiptError::Respelt) }
 }
 
-fn text(value: &impl Serialize) -> String {
+pub(crate) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("texts, numbers and lists are always written")
 }

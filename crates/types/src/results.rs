@@ -67,9 +67,14 @@ pub struct Results {
 }
 
 impl Results {
-    /// Adds one outcome.
+    /// Adds the outcome of a transaction.
     pub fn push(&mut self, txid: &BitcoinHash, outcome: &Outcome) {
-        let mut root = leaf(txid, outcome);
+        self.push_leaf(leaf(txid, outcome));
+    }
+
+    /// Adds an outcome by its leaf.
+    pub fn push_leaf(&mut self, leaf: Digest) {
+        let mut root = leaf;
         let mut carried = self.count;
         while carried & 1 == 1 {
             let Some(left) = self.peaks.pop() else { break };

@@ -22,6 +22,7 @@ use crate::dkg::Dealing;
 use crate::dkg::PLAN_VERSION;
 use crate::dkg::Plan;
 use crate::genesis::Allocation;
+use crate::genesis::BlobParameters;
 use crate::genesis::ConsensusParameters;
 use crate::genesis::Genesis;
 use crate::genesis::GenesisValidator;
@@ -98,6 +99,7 @@ impl TestNetwork {
                 ..ConsensusParameters::default()
             },
             ledger: LedgerParameters::default(),
+            blobs: BlobParameters::default(),
             validators: members.collect(),
             coin_group: dealt.group,
             allocations: (0..validators)
@@ -172,6 +174,7 @@ impl TestCeremony {
                 ..ConsensusParameters::default()
             },
             ledger: LedgerParameters::default(),
+            blobs: BlobParameters::default(),
             cards: members.iter().zip(0..).map(|(member, author)| card(author, member)).collect(),
             allocations: vec![Allocation {
                 script: HexBytes(vec![0x51]),

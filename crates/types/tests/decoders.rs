@@ -17,6 +17,9 @@ use types::ShardCount;
 use types::ShardIndex;
 use types::Signature;
 use types::VertexRef;
+use types::blob::BlobOutcome;
+use types::blob::BlobReference;
+use types::blob::BlobStatement;
 use types::bls;
 use types::coin::CoinShare;
 use types::encoding::Reader;
@@ -41,6 +44,9 @@ proptest! {
         for bytes in [bytes, versioned] {
             judge::<BlobId>(&bytes)?;
             judge::<BlobMeta>(&bytes)?;
+            judge::<BlobOutcome>(&bytes)?;
+            judge::<BlobReference>(&bytes)?;
+            judge::<BlobStatement>(&bytes)?;
             judge::<Checkpoint>(&bytes)?;
             judge::<CheckpointProof>(&bytes)?;
             judge::<Commit>(&bytes)?;

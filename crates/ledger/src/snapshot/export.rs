@@ -15,12 +15,14 @@ use bitcoin::hashes::Hash;
 use bytes::Bytes;
 use types::Checkpoint;
 use types::Height;
+use types::blob::BlobId;
 use types::table::Row;
 use types::table::Table;
 use types::table::TableFault;
 use types::table::TableRead;
 
 use super::CarryPart;
+use super::KnownBlob;
 use super::PART_BYTES;
 use super::PART_ROWS_MAX;
 use super::Part;
@@ -72,6 +74,7 @@ enum Stage {
     Unsealed,
     Spent,
     Rejected,
+    Blobs,
     End,
 }
 
@@ -123,6 +126,7 @@ impl Export {
                 Stage::Unsealed => self.waiting(),
                 Stage::Spent => self.spent(read)?,
                 Stage::Rejected => self.rejected(read)?,
+                Stage::Blobs => self.blobs(read)?,
                 Stage::End => return Ok(None),
             };
             match part {
@@ -239,6 +243,16 @@ impl Export {
         rejected.collect::<Result<_, TableFault>>().map(|rows| Some(Part::Rejected(rows)))
     }
 
+    fn blobs(&mut self, read: &dyn TableRead) -> Result<Option<Part>, TableFault> {
+        let Some(page) = self.page(read, rows::BLOBS)? else { return Ok(None) };
+        let blobs = page.iter().map(|(key, value)| {
+            let blob = key.as_ref().try_into().map_err(|_| rows::corrupt(rows::BLOBS))?;
+            let row = rows::decode_row(rows::BLOBS, value)?;
+            Ok(KnownBlob { blob: BlobId::new(blob), row })
+        });
+        blobs.collect::<Result<_, TableFault>>().map(|rows| Some(Part::Blobs(rows)))
+    }
+
     /// The next rows of a table, or none at its end.
     fn page(&mut self, read: &dyn TableRead, table: Table) -> Result<Option<Vec<Row>>, TableFault> {
         let page = read.scan(table, &[], &self.from, PAGE_ROWS)?;
@@ -258,7 +272,8 @@ impl Stage {
             Self::Restored => Self::Unsealed,
             Self::Unsealed => Self::Spent,
             Self::Spent => Self::Rejected,
-            Self::Rejected | Self::End => Self::End,
+            Self::Rejected => Self::Blobs,
+            Self::Blobs | Self::End => Self::End,
         }
     }
 }

@@ -17,6 +17,7 @@ use types::table::Changes;
 use types::table::TableRead;
 
 use super::CarryPart;
+use super::KnownBlob;
 use super::Part;
 use super::RejectedTransaction;
 use super::SealedCoin;
@@ -99,6 +100,7 @@ impl Import {
             Part::Unsealed(transactions) => self.unsealed.extend(transactions),
             Part::Spent(spent) => self.spent(&spent, &mut changes),
             Part::Rejected(rejected) => self.rejected(&rejected, &mut changes),
+            Part::Blobs(blobs) => self.blobs(&blobs, &mut changes),
         }
         Ok(changes)
     }
@@ -117,7 +119,7 @@ impl Import {
         equal("the chain of headers", &signed.tip, &tip)?;
         self.hashes.settle();
         equal("the coins", &signed.utxo_hash, &self.hashes.utxo_hash)?;
-        equal("spent and rejected", &carry.past_hash, &self.hashes.past.finish())?;
+        equal("spent, rejected and blobs", &carry.past_hash, &self.hashes.past.finish())?;
         equal("the counters", &signed.state_hash, &carry.hash())?;
         self.state.sealed_chain = carry.sealed_chain;
         self.state.final_chain = carry.sealed_chain;
@@ -227,6 +229,17 @@ impl Import {
             self.hashes.add_rejected(txid, winner, *commit);
             let row = RejectedRow { winner: *winner, commit: *commit };
             changes.put(rows::REJECTED, rows::txid_key(txid), row.to_bytes());
+        }
+    }
+
+    fn blobs(&mut self, blobs: &[KnownBlob], changes: &mut Changes) {
+        for KnownBlob { blob, row } in blobs {
+            self.hashes.change_blob(blob, None, row);
+            changes.put(rows::BLOBS, blob.as_bytes().to_vec(), row.to_bytes());
+            if row.ended.is_none() {
+                let key = rows::end_key(row.end_height, blob);
+                changes.put(rows::BLOB_ENDS, key, rows::END_VALUE);
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use bitcoin::Transaction;
 use types::Checkpoint;
 use types::Encode as _;
 use types::Item;
+use types::blob::BlobClaim;
+use types::blob::BlobOperation;
 use types::table::TableRead;
 
 use super::*;
@@ -21,12 +23,16 @@ use crate::test_utils::spend;
 
 /// A chain that stands at a checkpoint, with sealed, unsealed, spent and rejected transactions.
 fn eventful() -> TestLedger {
-    let mut chain = ledger_with(|genesis| genesis.ledger.checkpoint_every = 2);
+    let mut chain = ledger_with(|genesis| {
+        genesis.ledger.checkpoint_every = 2;
+        genesis.allocations.push(genesis.allocations[0].clone());
+    });
     let first = spend(&[chain.allocation(0)], &[20 * BITCOIN, 29 * BITCOIN]);
     let loser = spend(&[chain.allocation(0)], &[BITCOIN]);
     chain.commit(&[&first, &loser]);
     chain.ticks(3);
     let second = spend(&[outpoint(&first, 0)], &[10 * BITCOIN, 9 * BITCOIN]);
+    known_blobs(&mut chain);
     // In the pool of unsealed ones: a chain, and one that spends an allocation.
     let third = spend(&[outpoint(&second, 1), outpoint(&first, 1)], &[30 * BITCOIN]);
     let fourth = spend(&[chain.allocation(1)], &[BITCOIN, BITCOIN]);
@@ -34,6 +40,23 @@ fn eventful() -> TestLedger {
     chain.commit(&[&fourth]);
     assert_eq!(chain.ledger.backlog().transactions, 3);
     chain
+}
+
+/// A blob with a certificate, one without, and one that has ended.
+fn known_blobs(chain: &mut TestLedger) {
+    let end = chain.ledger.tip().height.value() + 20;
+    let mut coin = (chain.allocation(4), 50 * BITCOIN);
+    for (number, end) in [(1, end), (2, end), (3, end - 19)] {
+        let wanted = blobs::reference(BlobOperation::Register, number, end);
+        let transaction = blobs::asks(&wanted, &[coin], 1_000);
+        coin = (outpoint(&transaction, 2), transaction.output[2].value.to_sat());
+        chain.commit(&[&transaction]);
+    }
+    let held = blobs::says(chain, 1, BlobClaim::Held);
+    let held = [0, 1, 2].map(|author| (author, held.clone()));
+    blobs::commit_by(chain, &held);
+    chain.ticks(1);
+    chain.commit(&[]);
 }
 
 fn parts(chain: &TestLedger) -> (Checkpoint, Vec<Part>) {

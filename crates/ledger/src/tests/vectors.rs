@@ -21,8 +21,19 @@ use types::Epoch;
 use types::Height;
 use types::Results;
 use types::TimestampMs;
+use types::blob::BlobChange;
+use types::blob::BlobId;
+use types::blob::BlobLayout;
+use types::blob::BlobOutcome;
+use types::blob::Encoding;
+use types::blob::ShardCount;
 
 use super::*;
+use crate::blobs::BlobCertificate;
+use crate::blobs::BlobEnd;
+use crate::blobs::BlobEnding;
+use crate::blobs::BlobRow;
+use crate::blobs::ValidatorSet;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::Outcome;
@@ -73,7 +84,34 @@ fn results() -> Results {
     results
 }
 
-fn events() -> [(&'static str, String); 5] {
+fn blob_outcome() -> BlobOutcome {
+    BlobOutcome {
+        blob: BlobId::new([7; 32]),
+        registered_by: BitcoinHash::new([1; 32]),
+        commit: CommitIndex::new(8),
+        change: BlobChange::Certified { end_height: Height::new(70) },
+    }
+}
+
+fn blob_row() -> BlobRow {
+    let mut held_by = ValidatorSet::default();
+    assert!(held_by.insert(Author::new(2)));
+    let commit = CommitIndex::new(8);
+    BlobRow {
+        registration: 6,
+        registered_by: txid(),
+        registered_in: CommitIndex::new(7),
+        handle: bitcoin::OutPoint { txid: txid(), vout: 1 },
+        layout: BlobLayout::new(Encoding::Segmented, ShardCount::new(4).unwrap(), 9).unwrap(),
+        end_height: Height::new(70),
+        held_by,
+        disputed_by: ValidatorSet::default(),
+        certified: Some(BlobCertificate { first: commit, newest: commit }),
+        ended: Some(BlobEnd { ending: BlobEnding::Expired, commit, height: Height::new(70) }),
+    }
+}
+
+fn events() -> [(&'static str, String); 6] {
     let txid = txid();
     let outcome = |outcome| event(EventKind::Outcome { txid, outcome });
     let conflict = Txid::from_byte_array([2; 32]);
@@ -97,10 +135,11 @@ fn events() -> [(&'static str, String); 5] {
             }),
         ),
         ("event_checkpoint", event(EventKind::Checkpoint { digest: Digest::new([5; 32]) })),
+        ("event_blob", event(EventKind::Blob(blob_outcome()))),
     ]
 }
 
-fn coins() -> [(&'static str, String); 9] {
+fn coins() -> [(&'static str, String); 10] {
     let coin = |coinbase| Coin { output: anyone(5), coinbase };
     let change = Totals { transactions: 1, funded: 2, funded_sat: 3, spent: 4, spent_sat: 5 };
     let unsealed = Unsealed {
@@ -116,6 +155,7 @@ fn coins() -> [(&'static str, String); 9] {
     let commit = CommitIndex::new(8);
     let raw = Bytes::from_static(b"raw");
     [
+        ("blob", frozen(&blob_row())),
         ("coin", frozen(&coin(None))),
         ("coin_coinbase", frozen(&coin(Some(Height::new(7))))),
         ("place", frozen(&Place { height: Height::new(7), position: 6 })),

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use clap::Args;
+use client::api::BlobChange;
 use client::api::Event;
 use client::api::EventKind;
 use client::api::EventQuery;
@@ -80,6 +81,26 @@ fn render(event: &Event) -> String {
             format!("block     {height} {hash} with {transactions} transactions")
         }
         EventKind::Checkpoint { digest } => format!("state     {digest}"),
+        EventKind::Blob { blob, change, end_height, reason, .. } => {
+            let until = end_height.map(|height| format!(" until height {height}"));
+            let why = reason.as_ref().map(|reason| format!(": {reason}"));
+            let details = until.or(why).unwrap_or_default();
+            format!("blob      {blob} {}{details}", blob_word(*change))
+        }
     };
     format!("{:>8}  commit {:<8} {what}", event.sequence, event.commit)
+}
+
+const fn blob_word(change: BlobChange) -> &'static str {
+    match change {
+        BlobChange::Registered => "registered",
+        BlobChange::Refused => "refused",
+        BlobChange::Certified => "certified",
+        BlobChange::Extended => "extended",
+        BlobChange::Deleted => "deleted",
+        BlobChange::Expired => "expired",
+        BlobChange::Disputed => "disputed",
+        BlobChange::Invalid => "invalid",
+        BlobChange::Other => "changed",
+    }
 }

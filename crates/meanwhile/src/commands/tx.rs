@@ -163,7 +163,8 @@ impl Query {
                 EventKind::Skipped { reason, .. } => {
                     output::line(&format!("skipped at commit {}: {reason}", event.commit))?;
                 }
-                EventKind::Block { .. } | EventKind::Checkpoint { .. } => {}
+                EventKind::Block { .. } | EventKind::Checkpoint { .. } | EventKind::Blob { .. } => {
+                }
             }
         }
         show(&client.tx_status(&self.txid).await?, self.json)

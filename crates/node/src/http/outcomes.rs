@@ -149,7 +149,10 @@ fn page(handle: &Handle, after: u64) -> Result<(u64, Vec<Txid>), TableFault> {
     let last = events.last().map_or(after, |event| event.sequence);
     let decided = events.into_iter().filter_map(|event| match event.kind {
         EventKind::Outcome { txid, .. } => Some(txid),
-        EventKind::Skipped { .. } | EventKind::Block { .. } | EventKind::Checkpoint { .. } => None,
+        EventKind::Skipped { .. }
+        | EventKind::Block { .. }
+        | EventKind::Checkpoint { .. }
+        | EventKind::Blob(_) => None,
     });
     Ok((last, decided.collect()))
 }

@@ -124,6 +124,7 @@ impl OrderingNode {
                 execution::Input::Submit { .. }
                 | execution::Input::SubmitPackage { .. }
                 | execution::Input::Ticks(_)
+                | execution::Input::Say(_)
                 | execution::Input::CheckpointSigned { .. }
                 | execution::Input::VotesChecked(_)
                 | execution::Input::Ahead(_) => continue,

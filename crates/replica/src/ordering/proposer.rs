@@ -20,6 +20,7 @@ use types::PAYLOAD_BYTES_MAX;
 use types::Payload;
 use types::Round;
 use types::TimestampMs;
+use types::blob::BLOB_STATEMENTS_PER_VERTEX_MAX;
 
 use super::Pace;
 use super::Pacing;
@@ -36,6 +37,8 @@ pub(super) struct Proposer {
     pacing: Pacing,
     queue: Vec<Item>,
     used: Room,
+    /// How many statements about blobs are in the queue: a payload has a bound for them.
+    statements: usize,
     drafted: Option<Round>,
     built_at: Option<Moment>,
     /// The highest round that was ever signed here.
@@ -56,7 +59,15 @@ pub(super) enum Due {
 impl Proposer {
     pub(super) const fn new(pacing: Pacing, signed: Round) -> Self {
         let used = Room { bytes: 0, items: 0 };
-        Self { pacing, queue: Vec::new(), used, drafted: None, built_at: None, signed }
+        Self {
+            pacing,
+            queue: Vec::new(),
+            used,
+            statements: 0,
+            drafted: None,
+            built_at: None,
+            signed,
+        }
     }
 
     /// Takes items as long as they fit and gives back the rest.
@@ -64,8 +75,12 @@ impl Proposer {
         let mut rest = Vec::new();
         for item in items {
             let bytes = self.used.bytes.saturating_add(item.encoded_length());
-            let fits = bytes <= PROPOSAL_ROOM.bytes && self.used.items < PROPOSAL_ROOM.items;
+            let statements = self.statements + usize::from(matches!(item, Item::BlobStatement(_)));
+            let fits = bytes <= PROPOSAL_ROOM.bytes
+                && self.used.items < PROPOSAL_ROOM.items
+                && statements <= BLOB_STATEMENTS_PER_VERTEX_MAX;
             if fits && rest.is_empty() {
+                self.statements = statements;
                 self.used = Room { bytes, items: self.used.items + 1 };
                 self.queue.push(item);
             } else {
@@ -107,7 +122,10 @@ impl Proposer {
         proposes: bool,
     ) -> (Draft, Room) {
         let (items, taken) = match proposes {
-            true => (std::mem::take(&mut self.queue), std::mem::take(&mut self.used)),
+            true => {
+                self.statements = 0;
+                (std::mem::take(&mut self.queue), std::mem::take(&mut self.used))
+            }
             false => Default::default(),
         };
         let payload = Payload::new(items).expect("the queue keeps the bounds of a payload");

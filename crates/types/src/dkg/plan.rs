@@ -16,6 +16,7 @@ use crate::encoding::Encode;
 use crate::encoding::Writer;
 use crate::error::KeyError;
 use crate::genesis::Allocation;
+use crate::genesis::BlobParameters;
 use crate::genesis::ConsensusParameters;
 use crate::genesis::Genesis;
 use crate::genesis::GenesisError;
@@ -49,6 +50,10 @@ pub struct Plan {
     pub consensus: ConsensusParameters,
     /// How commits become blocks.
     pub ledger: LedgerParameters,
+    /// What blobs cost and how large they may be. As in a genesis, the defaults need not be named
+    /// and add nothing to the hash.
+    #[serde(default, skip_serializing_if = "BlobParameters::is_default")]
+    pub blobs: BlobParameters,
     /// The operators, in the order of their places in the committee.
     pub cards: Vec<Card>,
     /// Who owns the money.
@@ -130,6 +135,7 @@ impl Plan {
             epoch: Epoch::ZERO,
             consensus: self.consensus,
             ledger: self.ledger,
+            blobs: self.blobs,
             validators: members.map(|(card, key)| card.into_validator(key)).collect(),
             coin_group,
             allocations: self.allocations.clone(),
@@ -220,5 +226,6 @@ impl Encode for Plan {
         writer.u64(self.ledger.checkpoint_every);
         writer.list(&self.cards);
         writer.list(&self.allocations);
+        self.blobs.encode_unless_default(writer);
     }
 }

@@ -10,6 +10,7 @@ use types::dkg::Card;
 use types::dkg::PLAN_VERSION;
 use types::dkg::Plan;
 use types::dkg::Transcript;
+use types::genesis::BlobParameters;
 use types::genesis::ConsensusParameters;
 use types::genesis::LedgerParameters;
 
@@ -146,6 +147,7 @@ impl PlanCommand {
                 max_block_weight: self.parameters.max_block_weight,
                 ..LedgerParameters::default()
             },
+            blobs: BlobParameters::default(),
             cards,
             name: self.parameters.name.clone(),
             allocations: self.parameters.into_allocations(),

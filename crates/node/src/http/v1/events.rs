@@ -20,6 +20,9 @@ use axum::response::Response;
 use axum::response::sse::Event as Message;
 use axum::response::sse::KeepAlive;
 use axum::response::sse::Sse;
+use bitcoin::Txid;
+use bitcoin::hashes::Hash as _;
+use client::api::BlobChange;
 use client::api::Event;
 use client::api::EventKind;
 use client::api::EventName;
@@ -33,6 +36,7 @@ use ledger::ScriptHash;
 use ledger::query;
 use tokio::sync::watch;
 use tracing::debug;
+use types::blob::BlobOutcome;
 use types::table::TableFault;
 
 use crate::http::failure::Failure;
@@ -55,7 +59,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[derive(Clone, Copy, Debug)]
 struct Filter {
     script: Option<ScriptHash>,
-    txid: Option<bitcoin::Txid>,
+    txid: Option<Txid>,
     kind: Option<EventName>,
 }
 
@@ -169,6 +173,7 @@ impl Filter {
             ledger::EventKind::Skipped { txid, .. } => (EventName::Skipped, Some(txid)),
             ledger::EventKind::Block { .. } => (EventName::Block, None),
             ledger::EventKind::Checkpoint { .. } => (EventName::Checkpoint, None),
+            ledger::EventKind::Blob(_) => (EventName::Blob, None),
         };
         if self.kind.is_some_and(|wanted| wanted != name)
             || self.txid.is_some_and(|wanted| Some(&wanted) != txid)
@@ -184,7 +189,7 @@ impl Filter {
 }
 
 /// Whether a transaction pays to or spends from a script, as far as it is known here.
-fn touches(view: &View, script: &ScriptHash, txid: &bitcoin::Txid) -> Result<bool, TableFault> {
+fn touches(view: &View, script: &ScriptHash, txid: &Txid) -> Result<bool, TableFault> {
     let Some(found) = view.find(txid)? else { return Ok(false) };
     let mut outputs = found.transaction.output.iter();
     if outputs.any(|output| ScriptHash::of(&output.script_pubkey) == *script) {
@@ -211,6 +216,23 @@ fn shown(view: &View, event: ledger::Event) -> Result<Event, TableFault> {
             EventKind::Block { height, hash, transactions }
         }
         ledger::EventKind::Checkpoint { digest } => EventKind::Checkpoint { digest },
+        ledger::EventKind::Blob(outcome) => blob(&outcome),
     };
     Ok(Event { sequence: event.sequence, commit: event.commit, kind })
+}
+
+fn blob(outcome: &BlobOutcome) -> EventKind {
+    use types::blob::BlobChange as Change;
+    let (change, end_height, reason) = match outcome.change {
+        Change::Registered { end_height } => (BlobChange::Registered, Some(end_height), None),
+        Change::Certified { end_height } => (BlobChange::Certified, Some(end_height), None),
+        Change::Extended { end_height } => (BlobChange::Extended, Some(end_height), None),
+        Change::Refused { reason } => (BlobChange::Refused, None, Some(reason.to_string())),
+        Change::Deleted => (BlobChange::Deleted, None, None),
+        Change::Expired => (BlobChange::Expired, None, None),
+        Change::Disputed => (BlobChange::Disputed, None, None),
+        Change::Invalid => (BlobChange::Invalid, None, None),
+    };
+    let registered_by = Txid::from_byte_array(*outcome.registered_by.as_bytes());
+    EventKind::Blob { blob: outcome.blob, change, registered_by, end_height, reason }
 }
