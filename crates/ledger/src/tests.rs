@@ -3,6 +3,7 @@
 mod applying;
 mod blobs;
 mod checkpoints;
+mod clearing;
 mod locks;
 mod property;
 mod reading;

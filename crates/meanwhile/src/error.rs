@@ -71,6 +71,9 @@ pub(crate) enum Failure {
     /// A snapshot was not taken.
     #[error(transparent)]
     Import(#[from] node::snapshot::ImportError),
+    /// A ledger was not made anew.
+    #[error(transparent)]
+    Reindex(#[from] node::reindex::ReindexError),
     /// A simulation can not be run.
     #[error("no such simulation: {0}")]
     Simulation(#[from] simulator::SimulationError),
@@ -193,6 +196,9 @@ impl Failure {
             }
             Self::Import(_) => {
                 "Nothing was taken. Export it anew, and see that the genesis is that of its network."
+            }
+            Self::Reindex(_) => {
+                "Stop the node first. Cut short, the next run or the node's start goes on from there."
             }
             Self::NoReceipt { .. } => "Ask again with `--wait`.",
             Self::File { .. } => "Check that the path is right and that you may use it.",

@@ -24,6 +24,7 @@ use clap::Parser as _;
 use crate::commands::Cli;
 
 fn main() -> ExitCode {
+    let _fail_points = node::failpoints::FailPoints::from_environment();
     match Cli::parse().run() {
         Ok(code) => code,
         Err(failure) => {

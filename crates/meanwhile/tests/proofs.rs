@@ -117,7 +117,7 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     let unsealed = payer.pay();
     clients[0].submit_and_wait(&unsealed, wait).await.unwrap();
     devnet.kill(3);
-    let data = devnet.dir().join("validator-3/data");
+    let data = devnet.data(3);
     fs::remove_dir_all(&data).unwrap();
     fs::create_dir(&data).unwrap();
     let file = devnet.dir().join("state.snapshot");
@@ -125,7 +125,7 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     let output = run(&["snapshot", "export", "-o", path(&file), "--url", &devnet.url(0)]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let exported = began.elapsed();
-    let config = config(&devnet.dir().join("validator-3"));
+    let config = path(&devnet.config(3)).to_owned();
     // A damaged one leaves nothing behind.
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
@@ -187,11 +187,4 @@ async fn digest(client: &Client, commit: CommitIndex) -> types::Digest {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The configuration in a validator's folder.
-fn config(folder: &Path) -> String {
-    let mut entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let config = entries.find(|path| path.extension().is_some_and(|end| end == "toml")).unwrap();
-    path(&config).to_owned()
 }

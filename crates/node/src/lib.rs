@@ -18,11 +18,13 @@
 pub mod config;
 mod door;
 mod electrum;
+pub mod failpoints;
 mod http;
 mod jsonrpc;
 pub mod keys;
 mod mesh;
 pub mod metrics;
+pub mod reindex;
 pub mod snapshot;
 pub mod status;
 

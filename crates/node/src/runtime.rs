@@ -52,6 +52,7 @@ mod ordering;
 mod thread;
 
 use asked::Asked;
+pub(crate) use checks::Workers;
 use clock::Clock;
 use coins::Coins;
 use doors::Doors;
@@ -62,6 +63,9 @@ use ingress::Inbound;
 use ingress::Ingress;
 use open::Opened;
 pub(crate) use open::STORE_DIR;
+pub(crate) use open::open_error;
+pub(crate) use open::open_store;
+pub(crate) use open::write_genesis;
 use ordering::OrderingThread;
 use thread::Owned;
 
@@ -170,9 +174,9 @@ pub enum NodeError {
     /// The store failed while the node ran.
     #[error("{0}; nothing was sent that is not written: check the disk, then start again")]
     Write(#[from] TableFault),
-    /// The mark of unused keys can not be taken away, so nothing may be signed.
+    /// The mark of unused keys can not be taken away, so nothing may leave.
     #[error(
-        "secrets_dir: {} can not be deleted: {error}; nothing was signed: let the node's user \
+        "secrets_dir: {} can not be deleted: {error}; nothing that was signed has left: let the node's user \
          write to the folder", file.display()
     )]
     UnusedMark {
@@ -343,7 +347,7 @@ fn start_machines(
     };
     let execution = ExecutionThread {
         execution: opened.execution,
-        runner: checks::Workers::new(checked.limits.verify_threads)?,
+        runner: Workers::new(checked.limits.verify_threads)?,
         committee: Arc::clone(&checked.committee),
         checkpoint_key,
         store: Arc::clone(&opened.store),

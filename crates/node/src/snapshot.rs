@@ -24,6 +24,7 @@ use types::Checkpoint;
 use types::Genesis;
 use types::table::TableFault;
 
+use crate::failpoints::Point;
 use crate::runtime::STORE_DIR;
 
 /// Where a store is filled before it gets its name.
@@ -85,7 +86,9 @@ pub fn import(
     }
     fs::create_dir_all(&filling).map_err(|error| folder(&filling, error))?;
     let result = fill(&filling, genesis, source, told).and_then(|checkpoint| {
+        Point::SnapshotFilled.reach();
         fs::rename(&filling, &path).map_err(|error| folder(&path, error))?;
+        Point::SnapshotNamed.reach();
         let synced = File::open(data_dir).and_then(|dir| dir.sync_all());
         synced.map_err(|error| folder(data_dir, error))?;
         Ok(checkpoint)

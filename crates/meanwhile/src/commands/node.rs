@@ -21,6 +21,7 @@ use crate::output;
 use super::block_on;
 
 mod check;
+mod reindex;
 
 /// The environment variable that says what is logged.
 const LOG_VARIABLE: &str = "MEANWHILE_LOG";
@@ -52,6 +53,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Reindex(reindex::Reindex),
     /// Print an annotated configuration to start from
     ExampleConfig,
 }
@@ -65,6 +67,7 @@ impl Arguments {
         match self.command {
             Some(Command::ExampleConfig) => output::line(Config::example().trim_end()),
             Some(Command::Check(check)) => check.run(),
+            Some(Command::Reindex(reindex)) => reindex.run(),
             None => {
                 let config = Config::load(&self.config.unwrap_or_default())?;
                 config.prepare()?;

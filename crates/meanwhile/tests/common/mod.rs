@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
 pub(crate) mod lab;
+pub(crate) mod load;
 pub(crate) mod payer;
 pub(crate) mod single;
 pub(crate) mod stores;
@@ -66,10 +67,7 @@ impl Devnet {
 
     /// Starts the network that is in a folder.
     pub(crate) fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
-        let mut supervisor = Command::new(binary())
-            .args(["devnet", "--json", "--http-port", &port.to_string(), "--dir"])
-            .arg(folder.path())
-            .args(flags)
+        let mut supervisor = Self::supervisor(folder.path(), port, flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,6 +82,28 @@ impl Devnet {
         let state: Value = serde_json::from_str(&state).unwrap();
         let validators = u16::try_from(state["validators"].as_array().unwrap().len()).unwrap();
         Self { supervisor, said, folder, port, validators }
+    }
+
+    /// The command that starts the network of a folder.
+    pub(crate) fn supervisor(folder: &Path, port: u16, flags: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(["devnet", "--json", "--http-port", &port.to_string(), "--dir"])
+            .arg(folder)
+            .args(flags);
+        command
+    }
+
+    /// The configuration of a validator.
+    pub(crate) fn config(&self, index: u16) -> PathBuf {
+        let folder = self.dir().join(format!("validator-{index}"));
+        let mut entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.find(|path| path.extension().is_some_and(|end| end == "toml")).unwrap()
+    }
+
+    /// The data folder of a validator.
+    pub(crate) fn data(&self, index: u16) -> PathBuf {
+        self.dir().join(format!("validator-{index}/data"))
     }
 
     /// The folder of the network.

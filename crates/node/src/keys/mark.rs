@@ -1,8 +1,10 @@
-//! The mark of keys that have never signed: a file beside them, deleted before they do.
+//! The mark of keys that have never signed: a file beside them, deleted when the first vertex that
+//! they signed is written and before it leaves.
 //!
 //! **Invariant:** once a signature may have left this machine, the mark is gone for good, also when
-//! the power fails: the folder is synced before the first signature is made. A validator with an
-//! empty store and no mark has lost its store.
+//! the power fails: the folder is synced before the first vertex is sent. A validator with an empty
+//! store and no mark has lost its store. Were the mark deleted before anything is written, a network
+//! whose machines all lost their power in that moment could never start.
 
 use std::fs::File;
 use std::io;
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::UNUSED_FILE;
+use crate::failpoints::Point;
 
 /// Whether keys are marked as unused, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ impl UnusedMark {
     pub(crate) fn remove(&mut self) -> Result<(), (PathBuf, io::Error)> {
         let Some(file) = &self.file else { return Ok(()) };
         remove_durably(file).map_err(|error| (file.clone(), error))?;
+        Point::MarkRemoved.reach();
         self.file = None;
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::runtime::NodeError;
 /// Runs the scripts of a commit or of submissions on all its threads. Vertices have a pool of
 /// their own, so that ordering never waits behind scripts.
 #[derive(Debug)]
-pub(super) struct Workers(ThreadPool);
+pub(crate) struct Workers(ThreadPool);
 
 /// Starts `threads` threads.
 pub(super) fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, NodeError> {
@@ -27,7 +27,7 @@ pub(super) fn pool(name: &'static str, threads: usize) -> Result<ThreadPool, Nod
 }
 
 impl Workers {
-    pub(super) fn new(threads: usize) -> Result<Self, NodeError> {
+    pub(crate) fn new(threads: usize) -> Result<Self, NodeError> {
         pool("scripts", threads).map(Self)
     }
 }

@@ -34,6 +34,7 @@ use types::bls;
 use types::checkpoint;
 use types::table::TableRead;
 
+use crate::failpoints::Point;
 use crate::handle::MempoolView;
 use crate::handle::PooledTransaction;
 use crate::handle::Rejection;
@@ -231,7 +232,8 @@ impl ExecutionThread {
         began: Instant,
         waiting: &mut Waiting,
     ) -> Result<(), NodeError> {
-        for action in write(step, &*self.store, &self.metrics)? {
+        for action in write(Half::Execution, step, &*self.store, &self.metrics)? {
+            Point::ExecutionActing.reach();
             match action {
                 Action::Answer { id, result } => self.answer(waiting.replies.remove(&id), result),
                 Action::AnswerPackage { id, result } => {
@@ -374,11 +376,35 @@ impl ExecutionThread {
     }
 }
 
+/// Whose step it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Ordering,
+    Execution,
+}
+
+impl Half {
+    const fn unwritten(self) -> Point {
+        match self {
+            Self::Ordering => Point::OrderingUnwritten,
+            Self::Execution => Point::ExecutionUnwritten,
+        }
+    }
+
+    const fn written(self) -> Point {
+        match self {
+            Self::Ordering => Point::OrderingWritten,
+            Self::Execution => Point::ExecutionWritten,
+        }
+    }
+}
+
 /// Writes a step and measures it; what is to be done comes back.
 ///
 /// # Errors
 /// When the store fails: nothing of the step may be done.
 pub(super) fn write<A>(
+    half: Half,
     step: Step<A>,
     store: &dyn Store,
     metrics: &Metrics,
@@ -389,9 +415,13 @@ pub(super) fn write<A>(
     };
     let is_written = !step.persist.is_empty() || kind == WriteKind::Synced;
     let began = Instant::now();
+    if is_written {
+        half.unwritten().reach();
+    }
     let then = step.write(store)?;
     if is_written {
         metrics.written(kind, began.elapsed());
+        half.written().reach();
     }
     Ok(then)
 }

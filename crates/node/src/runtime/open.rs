@@ -19,6 +19,8 @@ use types::Genesis;
 use types::Moment;
 
 use crate::config::Checked;
+use crate::failpoints::Point;
+use crate::reindex;
 use crate::runtime::NodeError;
 use crate::status::NodeStatus;
 
@@ -43,16 +45,9 @@ pub(super) async fn open(checked: Checked) -> Result<Opened, NodeError> {
 }
 
 fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
-    let path = checked.data_dir.join(STORE_DIR);
-    std::fs::create_dir_all(&path)
-        .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
-    let store = DiskStore::open(&path, &replica::all_tables())?;
-    let failed = |error: OpenError| match error {
-        OpenError::Ledger(LedgerError::WrongChain { expected, actual }) => {
-            NodeError::OtherNetwork { data_dir: checked.data_dir.clone(), expected, actual }
-        }
-        error => NodeError::Open { data_dir: checked.data_dir.clone(), error: Box::new(error) },
-    };
+    let store = open_store(&checked.data_dir)?;
+    let failed = |error: OpenError| open_error(&checked.data_dir, error);
+    reindex::finish_clearing(&store)?;
     write_genesis(&store, &checked.genesis, &checked.data_dir)?;
     // The ledger names its network, so it is asked before the order is taken up.
     Ledger::open(&checked.genesis, &store).map_err(|error| failed(error.into()))?;
@@ -87,6 +82,25 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event })
 }
 
+/// Opens the database of a data folder, or makes it.
+pub(crate) fn open_store(data_dir: &Path) -> Result<DiskStore, NodeError> {
+    let path = data_dir.join(STORE_DIR);
+    std::fs::create_dir_all(&path)
+        .map_err(|source| NodeError::Store(store::StoreError::Io { path: path.clone(), source }))?;
+    Ok(DiskStore::open(&path, &replica::all_tables())?)
+}
+
+/// Says of a store that can not be taken up what a person can do.
+pub(crate) fn open_error(data_dir: &Path, error: OpenError) -> NodeError {
+    let data_dir = data_dir.to_owned();
+    match error {
+        OpenError::Ledger(LedgerError::WrongChain { expected, actual }) => {
+            NodeError::OtherNetwork { data_dir, expected, actual }
+        }
+        error => NodeError::Open { data_dir, error: Box::new(error) },
+    }
+}
+
 /// How many pieces of evidence a store keeps; beyond this many they are not counted.
 const EVIDENCE_COUNTED_MAX: u64 = 10_000;
 const EVIDENCE_PAGE: usize = 64;
@@ -103,7 +117,11 @@ fn evidence(store: &DiskStore) -> Result<u64, NodeError> {
 }
 
 /// Gives an empty store its first rows.
-fn write_genesis(store: &DiskStore, genesis: &Genesis, data_dir: &Path) -> Result<(), NodeError> {
+pub(crate) fn write_genesis(
+    store: &DiskStore,
+    genesis: &Genesis,
+    data_dir: &Path,
+) -> Result<(), NodeError> {
     if ledger::query::summary(store)?.is_some() {
         return Ok(());
     }
@@ -111,5 +129,7 @@ fn write_genesis(store: &DiskStore, genesis: &Genesis, data_dir: &Path) -> Resul
         data_dir: data_dir.to_owned(),
         error: Box::new(error.into()),
     })?;
-    Ok(store.write(changes, Durability::Synced)?)
+    store.write(changes, Durability::Synced)?;
+    Point::GenesisWritten.reach();
+    Ok(())
 }

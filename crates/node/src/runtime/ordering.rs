@@ -25,6 +25,7 @@ use types::Committee;
 use types::Encode as _;
 use types::VertexRef;
 
+use crate::failpoints::Point;
 use crate::keys::Keys;
 use crate::keys::UnusedMark;
 use crate::mesh::Sender;
@@ -33,6 +34,7 @@ use crate::runtime::NodeError;
 use crate::runtime::asked::Asked;
 use crate::runtime::clock::Clock;
 use crate::runtime::coins::Coins;
+use crate::runtime::execution::Half;
 use crate::runtime::execution::write;
 use crate::runtime::feed::Feed;
 use crate::runtime::ingress::Inbound;
@@ -55,7 +57,7 @@ pub(super) struct OrderingThread {
     pub(super) ordering: Ordering,
     /// None for a follower, which is never asked to sign.
     pub(super) keys: Option<Keys>,
-    /// Taken away before the first signature.
+    /// Taken away before the first own vertex leaves.
     pub(super) unused: Option<UnusedMark>,
     pub(super) committee: Arc<Committee>,
     pub(super) own: Option<Author>,
@@ -142,6 +144,7 @@ impl OrderingThread {
             let Some(step) = self.ordering.poll_step() else { return Ok(false) };
             let then = self.write(step)?;
             for action in then {
+                Point::OrderingActing.reach();
                 self.act(action, turn)?;
             }
         }
@@ -149,15 +152,19 @@ impl OrderingThread {
     }
 
     fn write(&self, step: Step<Action>) -> Result<Vec<Action>, NodeError> {
-        write(step, &*self.store, &self.metrics)
+        write(Half::Ordering, step, &*self.store, &self.metrics)
     }
 
     fn act(&mut self, action: Action, turn: &mut Turn) -> Result<(), NodeError> {
         match action {
             Action::Sign(draft) => self.sign(*draft, turn)?,
             Action::Coin(task) => self.coins.begin(task),
-            Action::Broadcast(message) => self.mesh.broadcast(message.class(), &encode(&message)),
+            Action::Broadcast(message) => {
+                self.leave(&message)?;
+                self.mesh.broadcast(message.class(), &encode(&message));
+            }
             Action::Send { to, message } => {
+                self.leave(&message)?;
                 self.asked.note(to, &message);
                 self.mesh.send(to, message.class(), encode(&message));
             }
@@ -193,11 +200,19 @@ impl OrderingThread {
         Ok(())
     }
 
+    /// Takes the mark of unused keys away before the first own vertex leaves. It is written by now:
+    /// whoever dies right here has the mark or the vertex, and never neither.
+    fn leave(&mut self, message: &Message) -> Result<(), NodeError> {
+        match (&mut self.unused, message) {
+            (Some(unused), Message::Vertex(_)) => {
+                unused.remove().map_err(|(file, error)| NodeError::UnusedMark { file, error })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn sign(&mut self, draft: Draft, turn: &mut Turn) -> Result<(), NodeError> {
         let Some(keys) = &self.keys else { return Ok(()) };
-        if let Some(unused) = &mut self.unused {
-            unused.remove().map_err(|(file, error)| NodeError::UnusedMark { file, error })?;
-        }
         let vertex = draft.sign(&keys.vertex, &keys.coin, &self.committee);
         if turn.made.len() >= TIMED_MAX {
             turn.made.pop_first();
