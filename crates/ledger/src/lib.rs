@@ -21,6 +21,7 @@ pub mod blobs;
 pub mod mempool;
 pub mod muhash;
 pub mod query;
+pub mod retention;
 pub mod rules;
 pub mod script;
 pub mod snapshot;

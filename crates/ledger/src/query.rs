@@ -310,7 +310,7 @@ pub fn checkpoints_back(
 }
 
 /// The outcome of a txid among the results of a checkpoint, and the path from it to their root.
-/// None when it is not among them.
+/// None when it is not among them, or when some of them are no longer kept here.
 ///
 /// # Errors
 /// When the store fails.
@@ -350,6 +350,9 @@ fn path_to<T>(
     row: &CheckpointRow,
     wanted: impl Fn(&EventKind) -> Option<T>,
 ) -> Result<Option<(T, Vec<PathStep>)>, TableFault> {
+    if row.first_event < oldest_event(read)? {
+        return Ok(None);
+    }
     let mut leaves = Vec::new();
     let mut found = None;
     let mut after = row.first_event.saturating_sub(1);
@@ -685,6 +688,16 @@ fn utxo(read: &dyn TableRead, key: &Bytes, value: &Bytes) -> Result<Utxo, TableF
 /// When the store fails.
 pub fn events(read: &dyn TableRead, after: u64, limit: usize) -> Result<Vec<Event>, TableFault> {
     scan_numbers(read, rows::EVENTS, after.saturating_add(1), limit, |_, event| event)
+}
+
+/// The number of the oldest event that is kept here: 1 where nothing was removed.
+///
+/// # Errors
+/// When the store fails.
+pub fn oldest_event(read: &dyn TableRead) -> Result<u64, TableFault> {
+    let first = base(read)?.map_or(0, |base| base.event).saturating_add(1);
+    let oldest: Option<u64> = rows::read_row(read, rows::STATE, rows::OLDEST_EVENT_KEY)?;
+    Ok(oldest.map_or(first, |oldest| oldest.max(first)))
 }
 
 /// What an applied commit did.

@@ -26,8 +26,9 @@
 //! | blobs | blob's name | [`BlobRow`](crate::blobs::BlobRow) |
 //! | blob_ends | end height, blob's name | a version byte: blobs that have not ended |
 //!
-//! The state table has a second row, `hashes`: [`Hashes`], written when they change; and a third,
-//! `base`: [`Base`], where it began with a snapshot.
+//! The state table has a second row, `hashes`: [`Hashes`], written when they change; a third,
+//! `base`: [`Base`], where it began with a snapshot; and a fourth, `oldest_event`: the number of the
+//! oldest event, where older ones were removed.
 
 use std::fmt;
 
@@ -94,6 +95,8 @@ pub(crate) const STATE_KEY: &[u8] = b"state";
 pub(crate) const HASHES_KEY: &[u8] = b"hashes";
 /// The key of the row that says where tables begin which began with a snapshot.
 pub(crate) const BASE_KEY: &[u8] = b"base";
+/// The key of the row that says which event is the oldest one here, where older ones were removed.
+pub(crate) const OLDEST_EVENT_KEY: &[u8] = b"oldest_event";
 /// The position of a transaction of which only the height of its block is known.
 pub(crate) const POSITION_UNKNOWN: u32 = u32::MAX;
 /// How many txids one row of the block_txids table holds.

@@ -7,6 +7,7 @@ mod clearing;
 mod locks;
 mod property;
 mod reading;
+mod retention;
 mod rules;
 mod sealing;
 mod snapshots;

@@ -173,9 +173,32 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     })
     .await;
     assert_eq!(digest(late, proven).await, digest(&clients[0], proven).await);
+    // Full nodes and tools are told that it has not everything.
+    for (index, pruned, names) in [(0, false, "NETWORK"), (3, true, "NETWORK_LIMITED")] {
+        let info = call(&devnet, index, "getblockchaininfo").await;
+        assert_eq!(info["pruned"], pruned);
+        assert_eq!(info["pruneheight"].is_number(), pruned);
+        assert!(info["size_on_disk"].as_u64().unwrap() > 0);
+        let info = call(&devnet, index, "getnetworkinfo").await;
+        assert_eq!(info["localservicesnames"][0], names);
+    }
     // What was sealed before is not kept there, and nothing is made up about it.
     assert_eq!(clients[0].tx_status(&first).await.unwrap().status, TxState::Final);
     assert_eq!(late.tx_status(&first).await.unwrap().status, TxState::Unknown);
+}
+
+/// One of Bitcoin Core's calls at a validator.
+async fn call(devnet: &Devnet, index: usize, method: &str) -> serde_json::Value {
+    let state = devnet.state();
+    let validator = &state["validators"][index];
+    let cookie = fs::read_to_string(validator["rpc_cookie"].as_str().unwrap()).unwrap();
+    let (user, password) = cookie.trim().split_once(':').unwrap();
+    let request = reqwest::Client::new()
+        .post(validator["rpc"].as_str().unwrap())
+        .basic_auth(user, Some(password))
+        .json(&serde_json::json!({ "id": 1, "method": method, "params": [] }));
+    let answer = request.send().await.unwrap().json::<serde_json::Value>().await.unwrap();
+    answer["result"].clone()
 }
 
 async fn digest(client: &Client, commit: CommitIndex) -> types::Digest {

@@ -65,6 +65,9 @@ pub struct Config {
     /// What others may use up.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// How much of the past is kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
     /// What only a development network may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub development: Option<DevelopmentConfig>,
@@ -195,6 +198,15 @@ pub struct LimitsConfig {
     pub handshake_timeout_ms: u64,
     /// Threads that verify vertices and scripts; 0 means one a core.
     pub verify_threads: u16,
+}
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// How many events; all of them without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
 }
 
 /// What only a development network may have.

@@ -14,6 +14,7 @@ use client::api::TxState;
 use ledger::Outcome;
 use ledger::mempool::PackageAnswer;
 use ledger::query;
+use ledger::query::Base;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -47,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) status: watch::Receiver<Arc<NodeStatus>>,
     pub(crate) events: watch::Receiver<u64>,
+    /// Where this node's past begins, if it began with a snapshot.
+    pub(crate) base: Option<Base>,
     pub(crate) faucet_key: Option<PrivateKey>,
     /// Where a follower hands submissions on to.
     pub(crate) forwarding: Forwarding,
@@ -143,6 +146,17 @@ impl Handle {
     /// Which validator this is; none for a follower.
     pub fn own(&self) -> Option<Author> {
         self.0.own
+    }
+
+    /// Where this node's past begins, if it began with a snapshot: of blocks up to there it has the
+    /// headers alone.
+    pub fn base(&self) -> Option<&Base> {
+        self.0.base.as_ref()
+    }
+
+    /// About how much room the store takes, in bytes; zero when it has failed, which stops the node.
+    pub fn store_bytes(&self) -> u64 {
+        self.0.store.bytes().unwrap_or_default()
     }
 
     /// The key that the faucet pays from: development networks only.

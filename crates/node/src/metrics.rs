@@ -49,6 +49,7 @@ pub struct Metrics {
     transactions: Family<OutcomeLabel, Counter>,
     pool_transactions: Gauge,
     pool_bytes: Gauge,
+    store_bytes: Gauge,
     write_seconds: Family<DurabilityLabel, Histogram, fn() -> Histogram>,
     doors: Doors,
 }
@@ -301,6 +302,7 @@ impl Default for Metrics {
             transactions: Family::default(),
             pool_transactions: Gauge::default(),
             pool_bytes: Gauge::default(),
+            store_bytes: Gauge::default(),
             write_seconds: Family::new_with_constructor(seconds),
             doors: Doors::default(),
         };
@@ -402,6 +404,11 @@ impl Metrics {
     pub(crate) fn written(&self, durability: WriteKind, took: Duration) {
         let label = DurabilityLabel { durability };
         self.write_seconds.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    /// How much room the store takes.
+    pub(crate) fn stored(&self, bytes: u64) {
+        set(&self.store_bytes, bytes);
     }
 
     pub(crate) fn status(&self, status: &NodeStatus) {
@@ -539,6 +546,11 @@ impl Metrics {
             "ledger_apply_seconds",
             "Time to apply one commit",
             self.apply_seconds.clone(),
+        );
+        registry.register(
+            "store_size_bytes",
+            "Room that the store takes",
+            self.store_bytes.clone(),
         );
         registry.register("ledger_height", "Height of the last sealed block", self.height.clone());
         registry.register(

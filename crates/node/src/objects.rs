@@ -14,6 +14,7 @@ use bitcoin::Transaction;
 use bitcoin::TxOut;
 use bitcoin::consensus::encode;
 use bitcoin::opcodes::all as opcodes;
+use bitcoin::p2p::ServiceFlags;
 use bitcoin::script::Instruction;
 use bitcoin::script::read_scriptint;
 use ledger::mempool::FeeRate;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use serde_json::json;
 use types::Height;
 
+use crate::handle::Handle;
 use crate::http::Found;
 use crate::http::NETWORK;
 use crate::http::Place;
@@ -31,6 +33,16 @@ use crate::http::Place;
 const NUMBER_BYTES_MAX: usize = 4;
 /// Every block here meets this target, the easiest there is.
 const DIFFICULTY: f64 = 4.656_542_373_906_925e-10;
+
+/// What a node offers to others of Bitcoin's network: everything, or, where it began with a snapshot,
+/// the newest blocks only (BIP 159).
+pub(crate) fn services(handle: &Handle) -> ServiceFlags {
+    let kept = match handle.base() {
+        None => ServiceFlags::NETWORK,
+        Some(_) => ServiceFlags::NETWORK_LIMITED,
+    };
+    kept | ServiceFlags::WITNESS
+}
 
 /// A transaction as `getrawtransaction` shows it: with `prevouts`, also what its inputs spend and
 /// what it pays.

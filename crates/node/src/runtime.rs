@@ -357,6 +357,7 @@ fn start_machines(
         status,
         events,
         last_event: opened.last_event,
+        events_kept: checked.events_kept,
         metrics: Arc::clone(&metrics),
         stop: stop.machines.clone(),
     };
@@ -373,6 +374,7 @@ fn start_machines(
         commands,
         status: status_seen,
         events: events_seen,
+        base: opened.base,
         faucet_key: checked.faucet_key,
         forwarding: checked.identity.into_forwarding(),
     });

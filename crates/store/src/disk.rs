@@ -190,6 +190,11 @@ impl Store for DiskStore {
         self.commit(&Last(BTreeMap::new()), Durability::Synced)
     }
 
+    fn bytes(&self) -> Result<u64, TableFault> {
+        self.shared.latch.check()?;
+        self.database.disk_space().map_err(|error| fault(&error))
+    }
+
     fn snapshot(&self) -> Result<Arc<dyn TableRead + Send + Sync>, TableFault> {
         Ok(Arc::new(self.view()?))
     }

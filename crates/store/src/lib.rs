@@ -94,6 +94,13 @@ pub trait Store: TableRead + Send + Sync + 'static {
     /// When the store failed, now or at an earlier write.
     fn sync(&self) -> Result<(), TableFault>;
 
+    /// How much room the tables take where they are kept, in bytes. An estimate: what is removed or
+    /// replaced goes away later.
+    ///
+    /// # Errors
+    /// When the store failed.
+    fn bytes(&self) -> Result<u64, TableFault>;
+
     /// One state of all tables that later writes do not change. Hold it briefly: while it lives,
     /// the store keeps every value that it shows.
     ///

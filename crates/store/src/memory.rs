@@ -141,6 +141,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn bytes(&self) -> Result<u64, TableFault> {
+        let disk = self.readable()?;
+        let rows = disk.tables.0.values().flat_map(|rows| rows.iter());
+        let bytes: usize = rows.map(|(key, value)| key.len() + value.len()).sum();
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
     fn snapshot(&self) -> Result<Arc<dyn TableRead + Send + Sync>, TableFault> {
         Ok(Arc::new(self.readable()?.tables.clone()))
     }

@@ -39,6 +39,8 @@ const QUEUE_MIB_MOST: u32 = 4_096;
 const PENDING_HANDSHAKES_MOST: u32 = 10_000;
 const TIMEOUT_MS_MOST: u64 = 600_000;
 const INTERVAL_MS_MOST: u64 = 3_600_000;
+/// So many that whoever reads along never meets what was removed.
+const EVENTS_KEPT_LEAST: u64 = 100_000;
 const LINK_DELAY_MS_MOST: u64 = 60_000;
 /// A year: more than any clock is wrong by accident.
 const CLOCK_OFFSET_MS_MOST: i64 = 366 * 24 * 3_600_000;
@@ -74,6 +76,8 @@ pub struct Checked {
     pub idle_interval: Span,
     /// What others may use up.
     pub limits: Limits,
+    /// How many events are kept; all of them when nobody says.
+    pub events_kept: Option<u64>,
     /// The key that the faucet pays from.
     pub faucet_key: Option<PrivateKey>,
     /// What the pool admits.
@@ -202,6 +206,9 @@ impl Config {
         let idle = pacing.idle_interval_ms;
         within("pacing.idle_interval_ms", idle, least.max(1), INTERVAL_MS_MOST)?;
         let limits = self.limits.check()?;
+        if let Some(events) = self.retention.events {
+            within("retention.events", events, EVENTS_KEPT_LEAST, u64::MAX)?;
+        }
         let clock_offset_ms =
             self.development.as_ref().map_or(0, |development| development.clock_offset_ms);
         let (faucet_key, link) = match &self.development {
@@ -230,6 +237,7 @@ impl Config {
             min_round_interval: Span::from_millis(least),
             idle_interval: Span::from_millis(idle),
             limits,
+            events_kept: self.retention.events,
             faucet_key,
             pool,
             link,

@@ -58,7 +58,7 @@ impl Failure {
 
     /// It is not kept here.
     pub(crate) fn gone(reason: impl Into<String>) -> Self {
-        let hint = Some("ask a node that did not begin with a snapshot, or one that did earlier");
+        let hint = Some("ask a node that keeps more of the past");
         Self { code: ErrorCode::Gone, reason: reason.into(), hint }
     }
 

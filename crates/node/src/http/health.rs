@@ -35,6 +35,8 @@ pub(crate) async fn ready(State(services): State<Services>) -> Result<&'static s
 
 /// The counters.
 pub(crate) async fn metrics(State(services): State<Services>) -> impl IntoResponse {
-    let text = services.handle().metrics().encode();
+    let handle = services.handle();
+    handle.metrics().stored(handle.store_bytes());
+    let text = handle.metrics().encode();
     (StatusCode::OK, [(CONTENT_TYPE, METRICS_TYPE)], text)
 }

@@ -50,6 +50,7 @@ use types::genesis::Allocation;
 use types::genesis::HexBytes;
 use types::test_utils::TestNetwork;
 
+use crate::Checked;
 use crate::Node;
 use crate::Running;
 use crate::config::tests::write_secret;
@@ -95,6 +96,11 @@ impl Served {
     }
 
     async fn with(change: impl FnOnce(&mut Genesis)) -> Self {
+        Self::configured(change, |_| {}).await
+    }
+
+    /// Starts a node of another network, or with other settings.
+    async fn configured(change: impl FnOnce(&mut Genesis), set: impl FnOnce(&mut Checked)) -> Self {
         let secret = SecretKey::from_slice(&[5; 32]).unwrap();
         let faucet = PrivateKey::new(secret, NetworkKind::Test);
         let public = CompressedPublicKey(secret.public_key(&Secp256k1::new()));
@@ -131,6 +137,7 @@ impl Served {
         // Without a pause a node would take all of the processor while an outcome waits for its proof.
         checked.min_round_interval = Span::from_millis(5);
         checked.idle_interval = Span::from_millis(20);
+        set(&mut checked);
         let running = Node::start(checked).await.unwrap();
         let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let reader = Reader::new(running.handle().clone());

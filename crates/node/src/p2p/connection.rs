@@ -30,6 +30,7 @@ use crate::http::Failure;
 use crate::metrics::Answered;
 use crate::metrics::Closed;
 use crate::metrics::Door;
+use crate::objects;
 
 use super::ANNOUNCE_LAG_MAX;
 use super::HANDSHAKE_TIME_MAX;
@@ -174,7 +175,7 @@ impl Peer {
             return Ok(());
         }
         let status = self.shared.reader.handle().status();
-        let services = ServiceFlags::NETWORK | ServiceFlags::WITNESS;
+        let services = objects::services(self.shared.reader.handle());
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
         let own = VersionMessage {
             version: PROTOCOL_VERSION,

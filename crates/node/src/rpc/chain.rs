@@ -11,6 +11,7 @@ use bitcoin::TxOut;
 use bitcoin::Txid;
 use bitcoin::consensus::encode;
 use bitcoin::hashes::Hash as _;
+use bitcoin::p2p::ServiceFlags;
 use ledger::mempool::RELAY_FEE;
 use ledger::query;
 use ledger::query::BlockRecord;
@@ -34,20 +35,20 @@ use super::methods::read_ledger;
 /// What tools that ask for Core's version may rely on: that of 29.0.
 const CORE_VERSION: u32 = 290_000;
 const PROTOCOL_VERSION: u32 = 70_016;
-/// The services of a node that has every block, with witnesses.
-const SERVICES: &str = "0000000000000009";
 const UNKNOWN_TRANSACTION: &str =
     "No such mempool or blockchain transaction. Use gettransaction for wallet transactions.";
 
 pub(super) async fn blockchain_info(reader: &Reader) -> Result<Value, RpcError> {
-    read_ledger(reader, chain_info).await
+    let bytes = reader.handle().store_bytes();
+    read_ledger(reader, move |view| chain_info(view, bytes)).await
 }
 
 /// `getblockchaininfo`, and REST's `chaininfo`.
-pub(super) fn chain_info(view: &View) -> Result<Value, Refusal> {
+pub(super) fn chain_info(view: &View, size_on_disk: u64) -> Result<Value, Refusal> {
     let summary = view.summary()?;
     let tip = view.block(summary.tip.height)?.ok_or_else(unknown_block)?;
-    Ok(json!({
+    let base = query::base(view.tables())?;
+    let mut info = json!({
         "chain": "regtest",
         "blocks": tip.height,
         "headers": tip.height,
@@ -60,10 +61,15 @@ pub(super) fn chain_info(view: &View) -> Result<Value, Refusal> {
         "verificationprogress": 1.0,
         "initialblockdownload": false,
         "chainwork": objects::chain_work(tip.height),
-        "size_on_disk": 0,
-        "pruned": false,
+        "size_on_disk": size_on_disk,
+        "pruned": base.is_some(),
         "warnings": [],
-    }))
+    });
+    if let Some(base) = base {
+        info["pruneheight"] = json!(base.height.next());
+        info["automatic_pruning"] = json!(false);
+    }
+    Ok(info)
 }
 
 pub(super) fn network_info(reader: &Reader) -> Value {
@@ -71,12 +77,14 @@ pub(super) fn network_info(reader: &Reader) -> Value {
     let connected = status.peers.iter().filter(|peer| peer.connected).count();
     let connections = connected.saturating_sub(usize::from(reader.handle().own().is_some()));
     let relay = objects::btc_per_kvb(RELAY_FEE);
+    let services = objects::services(reader.handle());
+    let kept = if services.has(ServiceFlags::NETWORK) { "NETWORK" } else { "NETWORK_LIMITED" };
     json!({
         "version": CORE_VERSION,
         "subversion": format!("/Meanwhile:{}/", env!("CARGO_PKG_VERSION")),
         "protocolversion": PROTOCOL_VERSION,
-        "localservices": SERVICES,
-        "localservicesnames": ["NETWORK", "WITNESS"],
+        "localservices": format!("{:016x}", services.to_u64()),
+        "localservicesnames": [kept, "WITNESS"],
         "localrelay": true,
         "timeoffset": 0,
         "networkactive": true,

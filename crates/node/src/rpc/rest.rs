@@ -50,7 +50,9 @@ enum Content {
 struct Wrong(StatusCode, String);
 
 pub(super) async fn chain_info(State(shared): State<Shared>) -> Response {
-    let answer = answer(&shared, Form::Json, |view| Ok(Content::Json(chain::chain_info(view)?)));
+    let bytes = shared.0.reader.handle().store_bytes();
+    let info = move |view: &View| Ok(Content::Json(chain::chain_info(view, bytes)?));
+    let answer = answer(&shared, Form::Json, info);
     answer.await.unwrap_or_else(IntoResponse::into_response)
 }
 

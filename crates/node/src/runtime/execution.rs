@@ -99,6 +99,8 @@ pub(super) struct ExecutionThread {
     pub(super) status: Arc<watch::Sender<Arc<NodeStatus>>>,
     pub(super) events: watch::Sender<u64>,
     pub(super) last_event: u64,
+    /// How many events are kept; all of them when nobody says.
+    pub(super) events_kept: Option<u64>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: CancellationToken,
 }
@@ -245,6 +247,7 @@ impl ExecutionThread {
                 }
                 Action::Applied(summary) => {
                     self.applied(&summary, began);
+                    self.prune()?;
                     if summary.checkpoint.is_some() {
                         self.hold(waiting)?;
                     }
@@ -338,6 +341,15 @@ impl ExecutionThread {
             *last = self.last_event;
             is_newer
         });
+    }
+
+    /// Removes events that are not to be kept.
+    fn prune(&self) -> Result<(), NodeError> {
+        let Some(keep) = self.events_kept else { return Ok(()) };
+        if let Some(changes) = ledger::retention::prune_events(&*self.store, keep)? {
+            self.store.write(changes, Durability::Buffered)?;
+        }
+        Ok(())
     }
 
     fn proven(&self, commit: CommitIndex) {

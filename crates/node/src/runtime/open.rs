@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ledger::Ledger;
 use ledger::LedgerError;
+use ledger::query::Base;
 use replica::Execution;
 use replica::ExecutionConfig;
 use replica::OpenError;
@@ -34,6 +35,8 @@ pub(super) struct Opened {
     pub(super) execution: Execution,
     pub(super) status: NodeStatus,
     pub(super) last_event: u64,
+    /// Where the store begins, if with a snapshot.
+    pub(super) base: Option<Base>,
 }
 
 /// Opens everything on a thread where it may take its time.
@@ -79,7 +82,8 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
         );
     }
     status.evidence = evidence(&store)?;
-    Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event })
+    let base = ledger::query::base(&store)?;
+    Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event, base })
 }
 
 /// Opens the database of a data folder, or makes it.

@@ -17,18 +17,17 @@ async fn read(response: Response, count: usize) -> Vec<Event> {
     let mut stream = response.into_body().into_data_stream();
     let mut text = String::new();
     let events = async {
-        loop {
-            let events: Vec<Event> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("data: "))
-                .map(|data| serde_json::from_str(data).unwrap())
-                .collect();
-            if events.len() >= count {
-                return events;
-            }
+        let mut events: Vec<Event> = Vec::new();
+        while events.len() < count {
             let bytes = stream.next().await.unwrap().unwrap();
             text.push_str(std::str::from_utf8(&bytes).unwrap());
+            // What is behind the last line's end is still to come.
+            let whole = text.rfind('\n').map_or(0, |end| end + 1);
+            let lines = text[..whole].lines().filter_map(|line| line.strip_prefix("data: "));
+            events.extend(lines.map(|data| serde_json::from_str::<Event>(data).unwrap()));
+            text.drain(..whole);
         }
+        events
     };
     tokio::time::timeout(Duration::from_secs(20), events).await.unwrap()
 }
@@ -125,5 +124,61 @@ async fn a_submission_of_what_is_final_is_answered_with_its_outcome() {
     let answer = served.post("/v1/tx?wait=final&timeout_ms=1", hex).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json::<TxStatus>().status, TxState::Final);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_was_away_for_long_catches_up_in_order_while_the_node_goes_on() {
+    let served = Served::start().await;
+    let first = served.pay(&address(30), 20_000).await;
+    served.wait_final(first).await;
+    // Somebody takes one event and then nothing more, while the log grows by thousands.
+    let asleep = open(&served, "/v1/events", None).await;
+    let mut height = 0;
+    for _ in 0..5 {
+        height = served.tick(1_000).await;
+    }
+    let last = served.pay(&address(31), 20_000).await;
+    served.wait_final(last).await;
+    let newest = served.running.handle().status().last_event;
+    assert!(newest > 5_000, "{newest} events");
+    let count = usize::try_from(newest).unwrap();
+    let slept = read(asleep, count).await;
+    // Another one was not even connected.
+    let returned = read(open(&served, "/v1/events", Some(1)).await, count - 1).await;
+    assert!(slept.iter().zip(1..).all(|(event, number)| event.sequence == number));
+    assert_eq!(slept[1..count], returned[..count - 1]);
+    let blocks = slept.iter().filter_map(|event| match event.kind {
+        EventKind::Block { height, .. } => Some(height.value()),
+        _ => None,
+    });
+    assert_eq!(blocks.max(), Some(height));
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_what_is_not_kept_is_told_where_the_log_begins() {
+    let served = Served::configured(|_| {}, |checked| checked.events_kept = Some(100)).await;
+    let paid = served.pay(&address(30), 20_000).await;
+    served.wait_final(paid).await;
+    let receipt = served.get(&format!("/v1/tx/{paid}/receipt?wait=proof")).await;
+    assert_eq!(receipt.status, StatusCode::OK);
+    served.tick(1_000).await;
+    served.tick(1_000).await;
+    let second = served.pay(&address(31), 20_000).await;
+    served.wait_final(second).await;
+    let answer = served.get("/v1/events?after=0").await;
+    assert_eq!(answer.status, StatusCode::GONE);
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(said.contains("the oldest event that is kept here is 1025"), "{said}");
+    let kept = read(open(&served, "/v1/events?after=1024", None).await, 1).await;
+    assert_eq!(kept[0].sequence, 1_025);
+    // The outcome is known for ever; its receipt has to come from somebody who keeps more.
+    let status: TxStatus = served.json(&format!("/v1/tx/{paid}")).await;
+    assert_eq!(status.status, TxState::Final);
+    let receipt = served.get(&format!("/v1/tx/{paid}/receipt")).await;
+    assert_eq!(receipt.status, StatusCode::GONE);
+    let receipt = served.get(&format!("/v1/tx/{second}/receipt?wait=proof")).await;
+    assert_eq!(receipt.status, StatusCode::OK);
     served.stop().await;
 }

@@ -23,6 +23,7 @@ use axum::response::sse::Sse;
 use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 use client::api::BlobChange;
+use client::api::ErrorCode;
 use client::api::Event;
 use client::api::EventKind;
 use client::api::EventName;
@@ -87,10 +88,9 @@ pub(crate) async fn get(
         None => wanted.after,
         Some(id) => parse::number(id.to_str().unwrap_or_default())?,
     };
-    let base = services.read_ledger(|view| Ok(query::base(view.tables())?)).await?;
-    if let Some(base) = base.filter(|base| after < base.event) {
-        let oldest = base.event.saturating_add(1);
-        return Err(Failure::gone(format!("the oldest event that is kept here is {oldest}")));
+    let oldest = services.read_ledger(|view| Ok(query::oldest_event(view.tables())?)).await?;
+    if after.saturating_add(1) < oldest {
+        return Err(gone(oldest));
     }
     let script = wanted.scripthash.as_deref().map(parse::script_hash).transpose()?;
     let filter = Filter { script, txid: wanted.txid, kind: wanted.kind };
@@ -129,7 +129,7 @@ impl Reader {
                 continue;
             }
             let (after, filter) = (self.after, self.filter);
-            let work = move |view: &View| Ok(page(view, after, filter)?);
+            let work = move |view: &View| page(view, after, filter);
             let page = self.services.read_ledger(work).await;
             match page {
                 Ok(page) if page.last > after => {
@@ -140,6 +140,8 @@ impl Reader {
                     self.after = page.last;
                 }
                 Ok(_) => tokio::time::sleep(PAUSE).await,
+                // What comes next was removed before this reader took it: it connects again and is told.
+                Err(failure) if failure.code == ErrorCode::Gone => return None,
                 Err(failure) => {
                     debug!(reason = failure.reason, "event stream waits");
                     tokio::time::sleep(PAUSE).await;
@@ -149,7 +151,11 @@ impl Reader {
     }
 }
 
-fn page(view: &View, after: u64, filter: Filter) -> Result<Page, TableFault> {
+fn page(view: &View, after: u64, filter: Filter) -> Result<Page, Failure> {
+    let oldest = query::oldest_event(view.tables())?;
+    if after.saturating_add(1) < oldest {
+        return Err(gone(oldest));
+    }
     let mut page = Page { messages: VecDeque::new(), last: after };
     for event in query::events(view.tables(), after, PAGE)? {
         page.last = event.sequence;
@@ -158,6 +164,10 @@ fn page(view: &View, after: u64, filter: Filter) -> Result<Page, TableFault> {
         }
     }
     Ok(page)
+}
+
+fn gone(oldest: u64) -> Failure {
+    Failure::gone(format!("the oldest event that is kept here is {oldest}"))
 }
 
 fn message(event: &Event) -> Option<Message> {

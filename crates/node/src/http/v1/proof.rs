@@ -123,6 +123,11 @@ fn find(view: &View, txid: Txid) -> Result<Found, Failure> {
     let Some(decided) = query::decided_in(read, &txid)? else { return not_yet() };
     let rows = query::checkpoints_from(read, decided, LINKS_MAX + 1)?;
     let (Some(row), Some(proven)) = (rows.first(), chain(read, &rows)?) else { return not_yet() };
+    if row.first_event < query::oldest_event(read)? {
+        return Err(Failure::gone(
+            "the events that the receipt is made from are no longer kept here: ask another node",
+        ));
+    }
     let Some((outcome, path)) = query::results_path(read, row, &txid)? else {
         return Err(Failure::not_found(
             "a coinbase has no outcome: the Merkle proof of its block proves it",
