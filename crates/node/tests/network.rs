@@ -37,6 +37,7 @@ use node::config::HttpConfig;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
 use node::config::PacingConfig;
+use node::config::RetentionConfig;
 use node::config::ValidatorConfig;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -101,6 +102,7 @@ impl Cluster {
             rpc: None,
             pacing: PacingConfig { min_round_interval_ms: 10, idle_interval_ms: 100 },
             limits: LimitsConfig { verify_threads: 1, ..LimitsConfig::default() },
+            retention: RetentionConfig::default(),
             development: Some(DevelopmentConfig {
                 accept_nonstandard: true,
                 ..DevelopmentConfig::default()

@@ -12,6 +12,7 @@ use node::bench::OrderingNode;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
 use node::config::PacingConfig;
+use node::config::RetentionConfig;
 use node::config::ValidatorConfig;
 use node::keys::COIN_FILE;
 use replica::ordering::PROPOSAL_ROOM;
@@ -312,6 +313,7 @@ fn prepare(plan: &LoadPlan, dir: &Path) -> Result<Vec<Checked>, Failure> {
             rpc: None,
             pacing: PacingConfig::default(),
             limits: LimitsConfig::default(),
+            retention: RetentionConfig::default(),
             development: None,
         };
         checked.push(config.check()?);

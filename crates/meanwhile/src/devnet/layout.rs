@@ -29,6 +29,7 @@ use node::config::HttpConfig;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
 use node::config::PacingConfig;
+use node::config::RetentionConfig;
 use node::config::RpcConfig;
 use node::config::ValidatorConfig;
 use node::keys::COIN_FILE;
@@ -241,6 +242,7 @@ impl Folder {
                 bitcoin_p2p: Some(BitcoinP2pConfig { bind: own.bitcoin_p2p }),
                 pacing: PacingConfig::default(),
                 limits: LimitsConfig::default(),
+                retention: RetentionConfig::default(),
                 development: Some(DevelopmentConfig {
                     faucet_key_file: Some(Path::new(KEYS_DIR).join(FAUCET_FILE)),
                     ..DevelopmentConfig::default()
