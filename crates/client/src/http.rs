@@ -55,6 +55,8 @@ pub(crate) enum Body {
     Nothing,
     Text(String),
     Json(String),
+    /// Bytes, with a header that belongs to them.
+    Bytes(Bytes, (&'static str, String)),
 }
 
 impl Client {
@@ -141,11 +143,33 @@ impl Client {
             Body::Nothing => request,
             Body::Text(text) => request.header("content-type", "text/plain").body(text),
             Body::Json(json) => request.header("content-type", "application/json").body(json),
+            Body::Bytes(bytes, (name, value)) => {
+                let request = request.header("content-type", "application/octet-stream");
+                request.header(name, value).body(bytes)
+            }
         };
         let answer = async {
             let response = request.send().await.map_err(|error| unreachable(url, &error))?;
             let response = accepted(url, response).await?;
             read_body(url, response).await
+        };
+        within(url, deadline, answer).await
+    }
+
+    /// Reads an answer together with one of its headers.
+    pub(crate) async fn read_with_header(
+        &self,
+        url: &Url,
+        header: &'static str,
+        deadline: Duration,
+    ) -> Result<(Option<String>, Bytes), ClientError> {
+        let answer = async {
+            let request = self.http.get(url.clone());
+            let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+            let response = accepted(url, response).await?;
+            let value = response.headers().get(header).and_then(|value| value.to_str().ok());
+            let value = value.map(str::to_owned);
+            Ok((value, read_body(url, response).await?))
         };
         within(url, deadline, answer).await
     }

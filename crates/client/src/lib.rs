@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod blobs;
 pub mod esplora;
 
 mod backoff;
