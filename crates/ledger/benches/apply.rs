@@ -6,7 +6,8 @@
 //! and judge their scripts ahead; one thread applies commits in order and writes into tables in
 //! memory. The bare figure is secp256k1's verification of the same signatures on as many threads,
 //! from the bytes of signatures and keys, with the digests at hand. Both are taken seven times, in
-//! turn, and the pair with the middle ratio counts.
+//! turn, and the pair with the middle ratio counts. At the end the state is carried into other tables by a
+//! snapshot, which is held against the time that applying took.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::disallowed_types, reason = "a bench measures time")]
@@ -47,12 +48,17 @@ use ledger::Ledger;
 use ledger::ScriptCache;
 use ledger::ScriptCheck;
 use ledger::ScriptVerdict;
+use ledger::snapshot::Export;
+use ledger::snapshot::Import;
+use ledger::snapshot::Part;
 use ledger::test_utils::MemoryTables;
 use ledger::test_utils::TestLedger;
 use ledger::test_utils::item;
 use ledger::test_utils::spend;
 use types::Author;
+use types::Decode as _;
 use types::Digest;
+use types::Encode as _;
 use types::Item;
 use types::test_utils::TestNetwork;
 
@@ -63,6 +69,8 @@ const PER_COMMIT: usize = 500;
 /// How many commits the workers may be ahead of the one that is applied.
 const AHEAD: usize = 8;
 const COIN_SAT: u64 = 100_000;
+/// How many blocks are sealed before the snapshot.
+const SEALED_TICKS: u16 = 100;
 const OUTPUTS_PER_FAN: usize = 2_000;
 
 struct Key {
@@ -100,14 +108,18 @@ fn main() {
     pairs.sort_by(|one, other| ratio(one.0, one.1).total_cmp(&ratio(other.0, other.1)));
     let (bare, applied) = pairs[PAIRS / 2];
     let rate = |time: Duration| rate(load.items.len(), time);
+    let Alone { parts, kept, exported, imported } = alone(&load);
     println!(
         "{{\"transactions\": {}, \"threads\": {threads}, \"verified_per_s\": {:.0}, \
-         \"applied_per_s\": {:.0}, \"ratio\": {:.3}, \"alone_us\": {}}}",
+         \"applied_per_s\": {:.0}, \"ratio\": {:.3}, \"alone_us\": {}, \
+         \"kept_bytes\": {kept}, \"exported_s\": {exported:.2}, \"imported_s\": {imported:.2}, \
+         \"replayed_to_imported\": {:.1}}}",
         load.items.len(),
         rate(bare),
         rate(applied),
         ratio(bare, applied),
-        alone(&load),
+        parts,
+        applied.as_secs_f64() / imported,
     );
 }
 
@@ -291,8 +303,19 @@ fn apply(load: &Load, threads: usize) -> Duration {
     began.elapsed()
 }
 
-/// What each part costs by itself on one thread, in microseconds a transaction.
-fn alone(load: &Load) -> String {
+/// What is measured on one thread.
+struct Alone {
+    /// What each part costs by itself, in microseconds a transaction.
+    parts: String,
+    /// How many bytes of rows are kept for one transaction.
+    kept: usize,
+    /// How long a snapshot takes on its way out, in seconds.
+    exported: f64,
+    /// How long it takes on its way in, checked.
+    imported: f64,
+}
+
+fn alone(load: &Load) -> Alone {
     let mut tables = load.stage.tables.clone();
     let mut ledger = load.stage.ledger.clone();
     let mut cache = ScriptCache::new();
@@ -322,5 +345,42 @@ fn alone(load: &Load) -> String {
     }
     let count = rate(load.items.len(), Duration::from_secs(1));
     let told = parts.map(|(name, total)| format!("\"{name}\": {:.1}", 1_000_000.0 * total / count));
-    format!("{{{}}}", told.join(", "))
+    let kept = tables.bytes().saturating_sub(load.stage.tables.bytes()) / load.items.len().max(1);
+    let (exported, imported) = snapshot(load, &mut ledger, &mut tables);
+    Alone { parts: format!("{{{}}}", told.join(", ")), kept, exported, imported }
+}
+
+/// Carries the state into other tables, as a new node takes it in.
+fn snapshot(load: &Load, ledger: &mut Ledger, tables: &mut MemoryTables) -> (f64, f64) {
+    // Everything is sealed, as nearly all of a chain is; then commits go on until a checkpoint.
+    let mut items = vec![BatchItem::new(Author::ZERO, &Item::DevelopmentTicks(SEALED_TICKS))];
+    loop {
+        let mut batch = Batch { items: std::mem::take(&mut items), ..load.stage.batch(&[]) };
+        batch.index = ledger.applied().next();
+        let done = ledger.apply(&*tables, &batch, &ScriptCache::new());
+        let done = done.expect("tables do not fail");
+        tables.write(done.changes);
+        if done.checkpoint.is_some() {
+            break;
+        }
+    }
+    assert_eq!(ledger.backlog().transactions, 0, "there were blocks enough");
+    let began = Instant::now();
+    let mut export = Export::new(&*tables).expect("it stands at a checkpoint");
+    let mut parts = Vec::new();
+    while let Some(part) = export.next_part(&*tables).expect("tables do not fail") {
+        parts.push(part.to_bytes());
+    }
+    let exported = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let mut other = MemoryTables::default();
+    let mut import = Import::new(&load.stage.genesis, *export.checkpoint());
+    for part in parts {
+        let part = Part::from_bytes(&part).expect("it was just encoded");
+        let changes = import.take(&other, part).expect("it is what was signed");
+        other.write(changes);
+    }
+    let changes = import.finish(&other).expect("it is what was signed");
+    other.write(changes);
+    (exported, began.elapsed().as_secs_f64())
 }

@@ -77,6 +77,12 @@ impl MemoryTables {
         }
     }
 
+    /// How many bytes keys and values have together.
+    pub fn bytes(&self) -> usize {
+        let rows = self.0.iter().flat_map(|(_, rows)| rows);
+        rows.map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     fn table(&self, table: Table) -> Option<&BTreeMap<Bytes, Bytes>> {
         self.0.iter().find(|(one, _)| *one == table).map(|(_, rows)| rows)
     }

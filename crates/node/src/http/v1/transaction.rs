@@ -115,6 +115,8 @@ pub(crate) fn build(view: &View, txid: Txid) -> Result<TxStatus, Failure> {
         Some(Outcome::Final { commit }) => (TxState::Final, Some(commit), None),
         Some(Outcome::Rejected { conflict, .. }) => (TxState::Rejected, None, Some(conflict)),
         None if view.pool().get(&txid).is_some() => (TxState::Pending, None, None),
+        // A node that began with a snapshot knows of some only that a coin of theirs stands in a block.
+        None if height.is_some() => (TxState::Final, None, None),
         None => (TxState::Unknown, None, None),
     };
     Ok(TxStatus {
