@@ -54,6 +54,8 @@ fn main() -> Outcome {
         timestamp: TimestampMs::new(1_750_000_000_000),
     };
     write(folder, "vertex", &[vertex.encoded()])?;
+    let blob = blob()?;
+    write(folder, "blob", &blob.each_ref().map(Vec::as_slice))?;
     write(folder, "payload", &[&vertex.payload().to_bytes()])?;
     write(folder, "commit", &[&commit.to_bytes(), &vertex.header().to_bytes()])?;
     write(folder, "genesis", &[&serde_json::to_vec(&NETWORK.genesis)?])?;
@@ -160,6 +162,18 @@ fn write_bodies(folder: &Path) -> Outcome {
 }
 
 /// A signed vertex of round 9 with a transaction in it.
+/// A meta, the proof of a shard, and a slice of the shard that the target knows, behind its range.
+fn blob() -> Result<[Vec<u8>; 3], Box<dyn std::error::Error>> {
+    let source = blobs::test_utils::bytes(1, 100_000);
+    let blob = blobs::test_utils::StoredBlob::honest(types::ShardCount::new(4)?, &source);
+    let (from, to) = (20_000_u32, 20_100_u32);
+    let length = blob.meta.layout.shard_length();
+    let range = blobs::SliceRange::new(from.into(), to.into(), length)?;
+    let stored = &blob.shards[0];
+    let slice = [&from.to_le_bytes()[..], &to.to_le_bytes(), &stored.slice(range)].concat();
+    Ok([blob.meta.to_bytes(), stored.proof.to_bytes(), slice])
+}
+
 fn vertex() -> Result<Verified<Vertex>, Box<dyn std::error::Error>> {
     let item = Item::Transaction(Bytes::from(transaction(&[0x51])?));
     let payload = Payload::new(vec![item])?;

@@ -1,6 +1,7 @@
 //! The commands: what they are called, what they take, where they are done.
 
 mod bench;
+mod blob;
 mod completions;
 mod devnet;
 mod events;
@@ -53,6 +54,7 @@ enum Command {
     Faucet(faucet::Arguments),
     Status(status::Arguments),
     Tx(tx::Arguments),
+    Blob(blob::Arguments),
     Verify(verify::Arguments),
     Snapshot(snapshot::Arguments),
     Events(events::Arguments),
@@ -96,6 +98,7 @@ impl Cli {
             Command::Faucet(arguments) => block_on(arguments.run()),
             Command::Status(arguments) => block_on(arguments.run()),
             Command::Tx(arguments) => block_on(arguments.run()),
+            Command::Blob(arguments) => arguments.run(),
             Command::Verify(arguments) => arguments.run(),
             Command::Snapshot(arguments) => arguments.run(),
             Command::Events(arguments) => block_on(arguments.run()),

@@ -5,6 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use client::blobs::BlobError;
+use client::blobs::PurseError;
+use types::BlobId;
+use types::blob::proof::BlobProofError;
 use types::dkg::CeremonyError;
 
 /// Why a command failed.
@@ -59,6 +63,9 @@ pub(crate) enum Failure {
     /// A node could not be asked, or refuses.
     #[error(transparent)]
     Client(#[from] client::ClientError),
+    /// Something about a blob can not be done.
+    #[error(transparent)]
+    Blob(#[from] BlobFailure),
     /// A transaction lost against another one.
     #[error("transaction {txid} is rejected: {winner} spent its input first")]
     Rejected { txid: bitcoin::Txid, winner: String },
@@ -133,6 +140,42 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
 }
 
+/// Why a command about blobs failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobFailure {
+    /// A blob is not stored or read.
+    #[error(transparent)]
+    Client(#[from] BlobError),
+    /// The key that pays has not enough.
+    #[error("{source}; send money to {address}")]
+    Purse { address: String, source: PurseError },
+    /// A blob is somebody else's.
+    #[error(
+        "the blob's handle {handle} is not owned by the key in {path}: name the file that stored it \
+         with `--key`",
+        path = path.display()
+    )]
+    OtherOwner { path: PathBuf, handle: bitcoin::OutPoint },
+    /// A proof does not hold.
+    #[error("{path} is not proven: {reason}; believe nothing that it says", path = path.display())]
+    FalseProof { path: PathBuf, reason: BlobProofError },
+    /// A file is not the blob of a proof.
+    #[error("{path} is not blob {blob}: its bytes are others", path = path.display())]
+    OtherBytes { path: PathBuf, blob: BlobId },
+    /// What was asked for did not happen in time.
+    #[error(
+        "after {waited_s} s the node still says that the blob is {state:?}; a request that the chain \
+         refuses is an event with its reason: `meanwhile events`"
+    )]
+    NothingChanged { state: client::api::blobs::BlobState, waited_s: u64 },
+}
+
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
+        Self::Blob(error.into())
+    }
+}
+
 impl From<CeremonyError> for Failure {
     fn from(error: CeremonyError) -> Self {
         Self::Ceremony(Box::new(error))
@@ -184,7 +227,7 @@ impl Failure {
             }
             Self::NotReadyToStart { .. } => "Do what the lines say, then check again.",
             Self::Unproven { .. } => "Trust your own genesis, and ask another node.",
-            Self::Client(_) => return None,
+            Self::Client(_) | Self::Blob(_) => return None,
             Self::Rejected { .. } => {
                 "It can never become final. Make a new one from coins that are left."
             }

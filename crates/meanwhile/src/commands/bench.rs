@@ -1,5 +1,6 @@
 //! `meanwhile bench`: measurements on this machine.
 
+mod blobs;
 mod coin;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) struct Arguments {
 enum Command {
     Ordering(Ordering),
     Coin(coin::Arguments),
+    Blobs(blobs::Arguments),
 }
 
 /// Measure ordering alone: validators, links over loopback, disk, no ledger
@@ -74,6 +76,7 @@ impl Arguments {
         match self.command {
             Command::Ordering(arguments) => arguments.run(),
             Command::Coin(arguments) => arguments.run(),
+            Command::Blobs(arguments) => arguments.run(),
         }
     }
 }

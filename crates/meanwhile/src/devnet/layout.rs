@@ -99,11 +99,15 @@ struct Mark {
 
 /// The default folder: `meanwhile/devnet` in the user's data folder.
 pub(crate) fn default_dir() -> PathBuf {
+    data_home()
+        .map_or_else(|| PathBuf::from("meanwhile-devnet"), |data| data.join("meanwhile/devnet"))
+}
+
+/// The user's data folder, if the environment names one.
+pub(crate) fn data_home() -> Option<PathBuf> {
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map_or_else(|| PathBuf::from("meanwhile-devnet"), |data| data.join("meanwhile/devnet"))
+    absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
 }
 
 /// Where a network's state is written.
