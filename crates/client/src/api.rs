@@ -557,6 +557,8 @@ pub enum ErrorCode {
     TooLarge,
     /// Too many requests (429); `Retry-After` says when to come back.
     TooMany,
+    /// There is no room for it (507): the reason says what to do.
+    NoRoom,
     /// The node is starting, stopping or full (503); `Retry-After` says when to come back.
     Unavailable,
     /// The node did not answer in time (504).
@@ -581,6 +583,7 @@ impl ErrorCode {
             500 => Self::Internal,
             503 => Self::Unavailable,
             504 => Self::Timeout,
+            507 => Self::NoRoom,
             _ => Self::Other,
         }
     }

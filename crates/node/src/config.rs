@@ -18,6 +18,7 @@ mod check;
 mod error;
 mod followers;
 
+pub use check::Blobs;
 pub use check::Checked;
 pub use check::Identity;
 pub use check::Limits;
@@ -59,6 +60,9 @@ pub struct Config {
     /// Bitcoin Core's remote procedure calls and REST; none serves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpc: Option<RpcConfig>,
+    /// The shards of blobs that this validator keeps.
+    #[serde(default, skip_serializing_if = "BlobsConfig::is_default")]
+    pub blobs: BlobsConfig,
     /// How fast vertices are made.
     #[serde(default)]
     pub pacing: PacingConfig,
@@ -174,6 +178,22 @@ pub struct RpcConfig {
     pub cookie_file: Option<PathBuf>,
 }
 
+/// The shards of blobs that a validator keeps, and where those of the others are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlobsConfig {
+    /// How much room shards may take, in MiB; what comes on top is refused.
+    pub quota_mib: u64,
+    /// How much of the disk stays free for ordering, in MiB.
+    pub free_mib_least: u64,
+    /// How fast missing shards are fetched from others, in MiB a second.
+    pub repair_mib_per_s: u64,
+    /// Where the validators serve HTTP, by author: `http://host:port`. Shards of those that are not
+    /// named can not be fetched, or be handed on to them, by this node.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub peers: BTreeMap<String, String>,
+}
+
 /// How fast vertices are made. Policy only: agreement depends on none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -224,6 +244,19 @@ pub struct DevelopmentConfig {
     pub link_loss_percent: u8,
     /// How far this node's clock is set off, in milliseconds: what its vertices claim as their time.
     pub clock_offset_ms: i64,
+}
+
+impl Default for BlobsConfig {
+    fn default() -> Self {
+        let peers = BTreeMap::new();
+        Self { quota_mib: 102_400, free_mib_least: 1_024, repair_mib_per_s: 32, peers }
+    }
+}
+
+impl BlobsConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for PacingConfig {

@@ -28,6 +28,7 @@ use tracing::info;
 use tracing::warn;
 use types::Author;
 use types::Moment;
+use types::blob::BlobReference;
 use types::table::TableFault;
 
 use crate::handle::Handle;
@@ -97,10 +98,18 @@ pub(crate) enum FaucetError {
     Key,
 }
 
+/// What is paid for.
+#[derive(Debug)]
+enum Payment {
+    /// Money to a script.
+    To { script: ScriptBuf, amount: Amount },
+    /// A blob's reference at its price; the script owns the blob's handle.
+    Blob { reference: BlobReference, price: Amount, owner: Option<ScriptBuf> },
+}
+
 #[derive(Debug)]
 struct Request {
-    script: ScriptBuf,
-    amount: Amount,
+    payment: Payment,
     answer: oneshot::Sender<Result<Txid, FaucetError>>,
 }
 
@@ -156,8 +165,29 @@ impl Faucet {
     /// Says why nothing was paid.
     pub(crate) async fn pay(&self, script: ScriptBuf, amount: Amount) -> Result<Txid, FaucetError> {
         check_amount(&script, amount)?;
+        self.ask(Payment::To { script, amount }).await
+    }
+
+    /// Pays for a blob, and gives its handle to `owner`, or keeps it. Cancel safe, as [`Faucet::pay`].
+    ///
+    /// # Errors
+    /// Says why nothing was paid.
+    pub(crate) async fn register(
+        &self,
+        reference: BlobReference,
+        price: Amount,
+        owner: Option<ScriptBuf>,
+    ) -> Result<Txid, FaucetError> {
+        let amount_sat = price.to_sat();
+        if price > AMOUNT_MAX {
+            return Err(FaucetError::TooLarge { amount_sat, most_sat: AMOUNT_MAX.to_sat() });
+        }
+        self.ask(Payment::Blob { reference, price, owner }).await
+    }
+
+    async fn ask(&self, payment: Payment) -> Result<Txid, FaucetError> {
         let (answer, reply) = oneshot::channel();
-        let request = Request { script, amount, answer };
+        let request = Request { payment, answer };
         self.requests.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => FaucetError::Busy,
             mpsc::error::TrySendError::Closed(_) => FaucetError::Refused(SubmitError::Stopping),
@@ -209,7 +239,8 @@ impl Task {
         if self.purse.is_low() {
             self.refill().await;
         }
-        let taken = self.purse.take(self.now(), request.amount, &request.script);
+        let (amount, script) = self.keys.needed(&request.payment);
+        let taken = self.purse.take(self.now(), amount, &script);
         let coins = match taken {
             Ok(coins) => coins,
             // Change of what is under way will come.
@@ -220,8 +251,18 @@ impl Task {
             Err(error) => return answer(request.answer, Err(error)),
         };
         let keys = Arc::clone(&self.keys);
-        let Request { script, amount, answer: reply } = request;
-        let transaction = match keys.pay(&coins, script, amount) {
+        let Request { payment, answer: reply } = request;
+        let change_output: u32 = match payment {
+            Payment::To { .. } => 1,
+            Payment::Blob { .. } => 2,
+        };
+        let built = match payment {
+            Payment::To { script, amount } => keys.pay(&coins, script, amount),
+            Payment::Blob { reference, price, owner } => {
+                keys.register(&coins, &reference, price, owner)
+            }
+        };
+        let transaction = match built {
             Ok(transaction) => transaction,
             Err(error) => {
                 self.purse.put_back(&coins);
@@ -229,8 +270,9 @@ impl Task {
             }
         };
         let txid = transaction.compute_txid();
-        let change = transaction.output.get(1).map(|output| Coin {
-            outpoint: OutPoint { txid, vout: 1 },
+        let place = usize::try_from(change_output).unwrap_or(usize::MAX);
+        let change = transaction.output.get(place).map(|output| Coin {
+            outpoint: OutPoint { txid, vout: change_output },
             value: output.value,
             owner: Owner::Change,
         });

@@ -23,9 +23,11 @@ use types::Author;
 use types::CommitIndex;
 use types::Committee;
 use types::Genesis;
+use types::blob::BlobStatement;
 use types::table::TableFault;
 use types::table::TableRead;
 
+use crate::blobs::Blobs;
 use crate::config::Forwarding;
 use crate::forward;
 use crate::metrics::Metrics;
@@ -51,6 +53,7 @@ pub(crate) struct Parts {
     /// Where this node's past begins, if it began with a snapshot.
     pub(crate) base: Option<Base>,
     pub(crate) faucet_key: Option<PrivateKey>,
+    pub(crate) blobs: Blobs,
     /// Where a follower hands submissions on to.
     pub(crate) forwarding: Forwarding,
 }
@@ -162,6 +165,19 @@ impl Handle {
     /// The key that the faucet pays from: development networks only.
     pub fn faucet_key(&self) -> Option<&PrivateKey> {
         self.0.faucet_key.as_ref()
+    }
+
+    /// The shards of blobs.
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// Says something about a blob in one of the next vertices, unless the node is busy: whoever says
+    /// it says it again until the ledger knows.
+    pub(crate) fn say(&self, statement: BlobStatement) {
+        if self.ask(Command::Say(statement)).is_err() {
+            tracing::debug!(blob = %statement.blob, "a statement found no room");
+        }
     }
 
     /// The counters, for `/metrics`.

@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod blobs;
 pub mod config;
 mod door;
 mod electrum;

@@ -17,6 +17,10 @@ use replica::wire::Class;
 
 use crate::status::NodeStatus;
 
+mod blobs;
+
+use self::blobs::BlobMetrics;
+
 /// Seconds: from a fast in-memory step to a very slow network, two buckets a doubling or so.
 const SECONDS: [f64; 19] = [
     0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.015, 0.025, 0.04, 0.06, 0.09, 0.13, 0.2, 0.35, 0.6,
@@ -52,6 +56,7 @@ pub struct Metrics {
     store_bytes: Gauge,
     write_seconds: Family<DurabilityLabel, Histogram, fn() -> Histogram>,
     doors: Doors,
+    blobs: BlobMetrics,
 }
 
 /// What is counted at the doors for other people's software.
@@ -202,6 +207,32 @@ closed_label!(
 );
 
 closed_label!(
+    /// What became of a shard that was sent here.
+    pub(crate) enum ShardResult {
+        /// It is held.
+        Held = "held",
+        /// It was not what its proof names.
+        Wrong = "wrong",
+        /// Somebody else was sending it.
+        Busy = "busy",
+        /// There was no room.
+        NoRoom = "no_room",
+    }
+);
+closed_label!(
+    /// What came of an audit.
+    pub(crate) enum AuditResult {
+        /// The bytes came, proven.
+        Passed = "passed",
+        /// No answer. It proves nothing.
+        Silent = "silent",
+        /// The validator says that it does not have what it acknowledged.
+        Absent = "absent",
+        /// Other bytes came.
+        Wrong = "wrong",
+    }
+);
+closed_label!(
     /// Which of a peer's two connections.
     enum ClassValue {
         /// Vertices, status, requests.
@@ -305,9 +336,11 @@ impl Default for Metrics {
             store_bytes: Gauge::default(),
             write_seconds: Family::new_with_constructor(seconds),
             doors: Doors::default(),
+            blobs: BlobMetrics::default(),
         };
         metrics.register_node();
         metrics.doors.register(&mut metrics.registry);
+        metrics.blobs.register(&mut metrics.registry);
         metrics.register_machines();
         metrics.show_zeros();
         metrics
@@ -322,6 +355,16 @@ impl Metrics {
             tracing::error!(%error, "the metrics can not be written");
         }
         text
+    }
+
+    /// What is counted about shards of blobs.
+    pub(crate) fn blobs(&self) -> &BlobMetrics {
+        &self.blobs
+    }
+
+    /// Makes the series of each validator appear that keeps shards.
+    pub(crate) fn know_keepers(&self, keepers: impl Iterator<Item = types::Author>) {
+        self.blobs.know_peers(keepers);
     }
 
     /// Makes the series of each peer appear.

@@ -228,13 +228,14 @@ impl Node {
     pub async fn start(checked: Checked) -> Result<Running, NodeError> {
         let metrics = Arc::new(Metrics::default());
         metrics.know_peers(checked.peers.keys().copied());
+        metrics.know_keepers(checked.committee.authors());
         let listeners = Listeners::bind(&checked).await?;
         let own = checked.identity.author();
         if own.is_none() {
             let key = hex::encode(checked.identity.transport().public().to_bytes());
             tracing::info!(key, "this node follows; validators may have to list its key");
         }
-        let opened = open::open(checked.clone()).await?;
+        let opened = open::open(checked.clone(), Arc::clone(&metrics)).await?;
         let store = Arc::clone(&opened.store);
         let stop = Stops::default();
         let Links { inbox, mesh, ingress } = Links::open(&checked, &store, &metrics, &stop).await?;
@@ -376,6 +377,7 @@ fn start_machines(
         events: events_seen,
         base: opened.base,
         faucet_key: checked.faucet_key,
+        blobs: opened.blobs,
         forwarding: checked.identity.into_forwarding(),
     });
     Ok((threads, handle))

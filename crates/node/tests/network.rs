@@ -32,6 +32,7 @@ use node::PeerState;
 use node::Running;
 use node::SubmitError;
 use node::Submitted;
+use node::config::BlobsConfig;
 use node::config::DevelopmentConfig;
 use node::config::HttpConfig;
 use node::config::LimitsConfig;
@@ -100,6 +101,7 @@ impl Cluster {
             electrum: None,
             bitcoin_p2p: None,
             rpc: None,
+            blobs: BlobsConfig::default(),
             pacing: PacingConfig { min_round_interval_ms: 10, idle_interval_ms: 100 },
             limits: LimitsConfig { verify_threads: 1, ..LimitsConfig::default() },
             retention: RetentionConfig::default(),

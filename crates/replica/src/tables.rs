@@ -193,10 +193,10 @@ pub fn own_newest(read: &dyn TableRead) -> Result<Option<VertexRef>, TableFault>
 }
 
 /// The common coin of a round, if it was written.
-pub(crate) fn coin(
-    read: &dyn TableRead,
-    round: Round,
-) -> Result<Option<CoinSignature>, TableFault> {
+///
+/// # Errors
+/// When the store fails.
+pub fn coin(read: &dyn TableRead, round: Round) -> Result<Option<CoinSignature>, TableFault> {
     let row = read.get(COINS, &round.value().to_be_bytes())?;
     row.map(|row| decoded("a common coin", &row)).transpose()
 }

@@ -9,6 +9,7 @@ use node::Checked;
 use node::Config;
 use node::bench::Given;
 use node::bench::OrderingNode;
+use node::config::BlobsConfig;
 use node::config::LimitsConfig;
 use node::config::NetworkConfig;
 use node::config::PacingConfig;
@@ -311,6 +312,7 @@ fn prepare(plan: &LoadPlan, dir: &Path) -> Result<Vec<Checked>, Failure> {
             electrum: None,
             bitcoin_p2p: None,
             rpc: None,
+            blobs: BlobsConfig::default(),
             pacing: PacingConfig::default(),
             limits: LimitsConfig::default(),
             retention: RetentionConfig::default(),

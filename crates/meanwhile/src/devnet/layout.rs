@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use node::Config;
 use node::config::Admit;
 use node::config::BitcoinP2pConfig;
+use node::config::BlobsConfig;
 use node::config::DevelopmentConfig;
 use node::config::ElectrumConfig;
 use node::config::FOLLOWERS_DEFAULT;
@@ -244,6 +245,14 @@ impl Folder {
                     cookie_file: Some(PathBuf::from(COOKIE_FILE)),
                 }),
                 bitcoin_p2p: Some(BitcoinP2pConfig { bind: own.bitcoin_p2p }),
+                blobs: BlobsConfig {
+                    peers: addresses
+                        .iter()
+                        .zip(0_u16..)
+                        .map(|(other, index)| (index.to_string(), format!("http://{}", other.http)))
+                        .collect(),
+                    ..BlobsConfig::default()
+                },
                 pacing: PacingConfig::default(),
                 limits: LimitsConfig::default(),
                 retention: RetentionConfig::default(),

@@ -23,6 +23,8 @@ use bitcoin::secp256k1::SecretKey;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use client::Client;
+use types::Encode as _;
+use types::blob::BlobReference;
 
 /// What each payment pays the validators.
 const FEE: Amount = Amount::from_sat(500);
@@ -71,6 +73,25 @@ impl Payer {
         self.sign(&mut transaction, self.value);
         self.coin = OutPoint { txid: transaction.compute_txid(), vout: 0 };
         self.value = value;
+        transaction
+    }
+
+    /// Asks for something about a blob, and pays for it.
+    pub(crate) fn register(&mut self, reference: &BlobReference, price_sat: u64) -> Transaction {
+        let mut transaction = self.pay();
+        let script = transaction.output[0].script_pubkey.clone();
+        let spent = transaction.output[0].value + FEE;
+        let data: [u8; BlobReference::ENCODED_LENGTH] = reference.to_bytes().try_into().unwrap();
+        let handle = Amount::from_sat(1_000);
+        let rest = spent - handle - Amount::from_sat(price_sat) - FEE;
+        transaction.output = vec![
+            TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return(data) },
+            TxOut { value: handle, script_pubkey: script.clone() },
+            TxOut { value: rest, script_pubkey: script },
+        ];
+        self.sign(&mut transaction, spent);
+        self.coin = OutPoint { txid: transaction.compute_txid(), vout: 2 };
+        self.value = rest;
         transaction
     }
 

@@ -19,6 +19,7 @@ use types::SecretKey;
 use types::Span;
 
 use crate::config::Admission;
+use crate::config::BlobsConfig;
 use crate::config::Config;
 use crate::config::ConfigError;
 use crate::config::DevelopmentConfig;
@@ -42,6 +43,8 @@ const INTERVAL_MS_MOST: u64 = 3_600_000;
 /// So many that whoever reads along never meets what was removed.
 const EVENTS_KEPT_LEAST: u64 = 100_000;
 const LINK_DELAY_MS_MOST: u64 = 60_000;
+/// More than any disk holds: an exbibyte.
+const BLOBS_MIB_MOST: u64 = 1 << 40;
 /// A year: more than any clock is wrong by accident.
 const CLOCK_OFFSET_MS_MOST: i64 = 366 * 24 * 3_600_000;
 
@@ -78,6 +81,8 @@ pub struct Checked {
     pub limits: Limits,
     /// How many events are kept; all of them when nobody says.
     pub events_kept: Option<u64>,
+    /// The shards of blobs.
+    pub blobs: Blobs,
     /// The key that the faucet pays from.
     pub faucet_key: Option<PrivateKey>,
     /// What the pool admits.
@@ -175,6 +180,19 @@ pub struct Limits {
     pub verify_threads: usize,
 }
 
+/// The shards of blobs that a validator keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blobs {
+    /// How much room they may take, in bytes.
+    pub quota_bytes: u64,
+    /// How much of the disk stays free.
+    pub free_bytes_least: u64,
+    /// How fast missing ones are fetched, in bytes a second.
+    pub repair_bytes_per_s: u64,
+    /// Where validators serve HTTP.
+    pub peers: BTreeMap<Author, String>,
+}
+
 /// Faults that our own link layer adds, for experiments on development networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkFaults {
@@ -182,6 +200,41 @@ pub struct LinkFaults {
     pub delay: Duration,
     /// How many of a hundred control frames are lost.
     pub loss_percent: u8,
+}
+
+impl BlobsConfig {
+    fn check(&self, committee: &Committee) -> Result<Blobs, ConfigError> {
+        const BYTES: u64 = 1 << 20;
+        within("blobs.quota_mib", self.quota_mib, 0, BLOBS_MIB_MOST)?;
+        within("blobs.free_mib_least", self.free_mib_least, 0, BLOBS_MIB_MOST)?;
+        within("blobs.repair_mib_per_s", self.repair_mib_per_s, 1, BLOBS_MIB_MOST)?;
+        let mut peers = BTreeMap::new();
+        for (name, url) in &self.peers {
+            let author = name.parse().ok().map(Author::new);
+            let author = author.filter(|author| committee.validator(*author).is_some());
+            let Some(author) = author else {
+                return Err(value(
+                    "blobs.peers",
+                    format!("{name} is no validator"),
+                    "name validators by their places in the genesis, from 0",
+                ));
+            };
+            if !url.starts_with("http://") {
+                return Err(value(
+                    "blobs.peers",
+                    format!("{url} is no address of HTTP"),
+                    "write http://host:port",
+                ));
+            }
+            peers.insert(author, url.trim_end_matches('/').to_owned());
+        }
+        Ok(Blobs {
+            quota_bytes: self.quota_mib * BYTES,
+            free_bytes_least: self.free_mib_least * BYTES,
+            repair_bytes_per_s: self.repair_mib_per_s * BYTES,
+            peers,
+        })
+    }
 }
 
 impl Config {
@@ -219,6 +272,7 @@ impl Config {
         if self.development.as_ref().is_some_and(|development| development.accept_nonstandard) {
             pool.standardness = Standardness::Waived;
         }
+        let blobs = self.blobs.check(&committee)?;
         Ok(Checked {
             genesis: Arc::new(genesis),
             committee: Arc::new(committee),
@@ -238,6 +292,7 @@ impl Config {
             idle_interval: Span::from_millis(idle),
             limits,
             events_kept: self.retention.events,
+            blobs,
             faucet_key,
             pool,
             link,

@@ -32,11 +32,18 @@ use bitcoin::sighash::Prevouts;
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use types::Author;
+use types::Encode as _;
+use types::blob::BlobReference;
 
 use super::FaucetError;
+use super::Payment;
 
 /// What a payment pays, in satoshi a virtual byte: plain relay costs 1.
 const FEERATE_SAT: u64 = 2;
+/// What the handle of a blob holds.
+const HANDLE: Amount = Amount::from_sat(1_000);
+/// What a reference and a handle cost beside a payment, well above the least.
+const REFERENCE_FEE: Amount = Amount::from_sat(400);
 /// The weight of one P2WPKH input, the larger one of the two kinds.
 const INPUT_WEIGHT: u64 = 272;
 /// The weight of everything but the inputs and the recipient's script: version, counts, marker,
@@ -125,6 +132,48 @@ impl Keys {
         Amount::from_sat(weight.div_ceil(4).saturating_mul(FEERATE_SAT))
     }
 
+    /// How much a payment takes beside its usual fee, and the script that counts for that.
+    pub(super) fn needed(&self, payment: &Payment) -> (Amount, ScriptBuf) {
+        match payment {
+            Payment::To { script, amount } => (*amount, script.clone()),
+            Payment::Blob { price, .. } => {
+                // A reference, a handle and change are some hundred bytes more than a payment.
+                let amount = HANDLE.checked_add(*price).unwrap_or(Amount::MAX);
+                let amount = amount.checked_add(REFERENCE_FEE).unwrap_or(Amount::MAX);
+                (amount, self.change_script.clone())
+            }
+        }
+    }
+
+    /// Builds and signs the registration of a blob: the reference, its handle, and change.
+    ///
+    /// # Errors
+    /// As [`Keys::pay`].
+    pub(super) fn register(
+        &self,
+        coins: &[Coin],
+        reference: &BlobReference,
+        price: Amount,
+        owner: Option<ScriptBuf>,
+    ) -> Result<Transaction, FaucetError> {
+        let total: Amount = coins.iter().map(|coin| coin.value).sum();
+        let fee = Self::fee(coins.len(), &self.change_script);
+        let costs = [HANDLE, price, REFERENCE_FEE, fee];
+        let change = costs.into_iter().try_fold(total, |rest, cost| rest.checked_sub(cost));
+        let change = change.ok_or(FaucetError::Empty)?;
+        let data: [u8; BlobReference::ENCODED_LENGTH] =
+            reference.to_bytes().try_into().map_err(|_| FaucetError::Key)?;
+        let owner = owner.unwrap_or_else(|| self.change_script.clone());
+        let mut outputs = vec![
+            TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return(data) },
+            TxOut { value: HANDLE, script_pubkey: owner },
+        ];
+        if change >= self.change_script.minimal_non_dust() {
+            outputs.push(TxOut { value: change, script_pubkey: self.change_script.clone() });
+        }
+        self.signed(coins, outputs)
+    }
+
     /// Builds and signs a payment. What is left beside the fee becomes change, unless it would be
     /// dust: then it goes to the fee.
     ///
@@ -145,6 +194,10 @@ impl Keys {
         if change >= self.change_script.minimal_non_dust() {
             outputs.push(TxOut { value: change, script_pubkey: self.change_script.clone() });
         }
+        self.signed(coins, outputs)
+    }
+
+    fn signed(&self, coins: &[Coin], outputs: Vec<TxOut>) -> Result<Transaction, FaucetError> {
         let inputs = coins.iter().map(|coin| TxIn {
             previous_output: coin.outpoint,
             script_sig: ScriptBuf::new(),

@@ -62,6 +62,12 @@ impl Failure {
         Self { code: ErrorCode::Gone, reason: reason.into(), hint }
     }
 
+    /// There is no room for it here.
+    pub(crate) fn no_room(reason: impl Into<String>) -> Self {
+        let hint = Some("ask another validator, or the operator of this one for more room");
+        Self { code: ErrorCode::NoRoom, reason: reason.into(), hint }
+    }
+
     /// The node can not do it now.
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         let hint = Some("try again after the time that Retry-After gives");
@@ -97,6 +103,7 @@ impl Failure {
             ErrorCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorCode::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             ErrorCode::Internal | ErrorCode::Other => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

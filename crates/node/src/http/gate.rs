@@ -26,6 +26,10 @@ pub(crate) const STREAMS_MAX: usize = 512;
 pub(crate) const WAITING_MAX: usize = 2_048;
 /// How many snapshots are read at one time: each holds old values in the store.
 pub(crate) const SNAPSHOTS_MAX: usize = 2;
+/// How many blobs are published at one time: each takes disk and a processor.
+pub(crate) const PUBLISHING_MAX: usize = 8;
+/// How many readers of blobs and shards are served at one time.
+pub(crate) const READING_MAX: usize = 256;
 /// How many requests read the store at one time. More would only wait for the disk.
 pub(crate) const READS_MAX: usize = 32;
 /// How long a request may take, its body included.

@@ -10,6 +10,8 @@ use crate::handle::Handle;
 
 use super::failure::Failure;
 use super::gate::Gate;
+use super::gate::PUBLISHING_MAX;
+use super::gate::READING_MAX;
 use super::gate::SNAPSHOTS_MAX;
 use super::gate::STREAMS_MAX;
 use super::gate::WAITING_MAX;
@@ -30,6 +32,8 @@ struct Inner {
     streams: Gate,
     snapshots: Gate,
     waiting: Gate,
+    publishing: Gate,
+    reading: Gate,
     shutdown: CancellationToken,
 }
 
@@ -48,6 +52,8 @@ impl Services {
             streams: Gate::new(STREAMS_MAX, None),
             snapshots: Gate::new(SNAPSHOTS_MAX, None),
             waiting: Gate::new(WAITING_MAX, None),
+            publishing: Gate::new(PUBLISHING_MAX, None),
+            reading: Gate::new(READING_MAX, None),
             shutdown,
         }))
     }
@@ -85,6 +91,16 @@ impl Services {
     /// Bounds the submissions that wait for their outcome.
     pub(crate) fn waiting(&self) -> &Gate {
         &self.0.waiting
+    }
+
+    /// Bounds the blobs that are published.
+    pub(crate) fn publishing(&self) -> &Gate {
+        &self.0.publishing
+    }
+
+    /// Bounds the readers of blobs and shards.
+    pub(crate) fn reading(&self) -> &Gate {
+        &self.0.reading
     }
 
     /// Is cancelled when the server stops.

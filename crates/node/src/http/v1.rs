@@ -4,6 +4,7 @@
 //! Every answer is a type of the crate `client`; every failure is JSON with a code, a reason and
 //! what to do.
 
+mod blobs;
 mod dag;
 mod development;
 mod events;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<Services> {
         .route("/checkpoints/{index}", get(proof::checkpoint))
         .route("/dag", get(dag::get))
         .route("/evidence", get(evidence::get))
+        .merge(blobs::router())
 }
 
 /// Routes that may wait for an outcome, a proof or a block: they have their own gate.
@@ -57,5 +59,8 @@ pub(crate) fn waiting_router(development: bool) -> Router<Services> {
 
 /// Routes that stream.
 pub(crate) fn stream_router() -> Router<Services> {
-    Router::new().route("/events", get(events::get)).route("/snapshot", get(snapshot::get))
+    Router::new()
+        .route("/events", get(events::get))
+        .route("/snapshot", get(snapshot::get))
+        .merge(blobs::stream_router())
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs;
 use crate::config::Checked;
 use crate::electrum;
 use crate::handle::Handle;
@@ -102,6 +103,9 @@ impl Listeners {
             let serving = rpc::serve(listener, reader, cookie, stop.clone());
             servers.push(Server::start("rpc", serving, failed));
         }
+        // It serves nobody, and ends with those who do: what they take, it looks after.
+        let keeping = blobs::keeper::run(handle.clone(), stop.clone()).map(Ok);
+        servers.push(Server::start("blobs", keeping, failed));
         Doors { addresses: self.addresses, servers }
     }
 }

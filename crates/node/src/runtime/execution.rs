@@ -30,6 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use types::CommitIndex;
 use types::Committee;
+use types::blob::BlobStatement;
 use types::bls;
 use types::checkpoint;
 use types::table::TableRead;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Judge { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Judged>> },
     /// Seal so many blocks.
     Ticks(u16),
+    /// Say something about a blob.
+    Say(BlobStatement),
     /// Show the pool.
     Mempool(oneshot::Sender<MempoolView>),
     /// Hold the store still at the next checkpoint.
@@ -189,6 +192,7 @@ impl ExecutionThread {
                 self.execution.handle(Input::SubmitPackage { id, transactions });
             }
             Command::Ticks(count) => self.execution.handle(Input::Ticks(count)),
+            Command::Say(statement) => self.execution.handle(Input::Say(statement)),
             // Whoever asked may be gone; then nobody needs the answer.
             Command::Mempool(reply) => {
                 let transactions = self.execution.mempool().iter().map(pooled).collect();

@@ -16,15 +16,21 @@ use replica::ordering::Start;
 use store::DiskStore;
 use store::Durability;
 use store::Store;
+use types::Author;
 use types::Genesis;
 use types::Moment;
+use types::ShardCount;
 
+use crate::blobs::Blobs;
 use crate::config::Checked;
 use crate::failpoints::Point;
+use crate::metrics::Metrics;
 use crate::reindex;
 use crate::runtime::NodeError;
 use crate::status::NodeStatus;
 
+/// The folder of shards inside of the data folder.
+const BLOBS_DIR: &str = "blobs";
 /// The database's folder inside of the data folder.
 pub(crate) const STORE_DIR: &str = "store";
 
@@ -37,17 +43,18 @@ pub(super) struct Opened {
     pub(super) last_event: u64,
     /// Where the store begins, if with a snapshot.
     pub(super) base: Option<Base>,
+    pub(super) blobs: Blobs,
 }
 
 /// Opens everything on a thread where it may take its time.
-pub(super) async fn open(checked: Checked) -> Result<Opened, NodeError> {
-    match tokio::task::spawn_blocking(move || open_blocking(&checked)).await {
+pub(super) async fn open(checked: Checked, metrics: Arc<Metrics>) -> Result<Opened, NodeError> {
+    match tokio::task::spawn_blocking(move || open_blocking(&checked, metrics)).await {
         Ok(opened) => opened,
         Err(_) => Err(NodeError::Broken { name: "opening" }),
     }
 }
 
-fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
+fn open_blocking(checked: &Checked, metrics: Arc<Metrics>) -> Result<Opened, NodeError> {
     let store = open_store(&checked.data_dir)?;
     let failed = |error: OpenError| open_error(&checked.data_dir, error);
     reindex::finish_clearing(&store)?;
@@ -83,7 +90,9 @@ fn open_blocking(checked: &Checked) -> Result<Opened, NodeError> {
     }
     status.evidence = evidence(&store)?;
     let base = ledger::query::base(&store)?;
-    Ok(Opened { store: Arc::new(store), ordering, execution, status, last_event, base })
+    let blobs = open_blobs(checked, own, metrics)?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok(Opened { store, ordering, execution, status, last_event, base, blobs })
 }
 
 /// Opens the database of a data folder, or makes it.
@@ -103,6 +112,19 @@ pub(crate) fn open_error(data_dir: &Path, error: OpenError) -> NodeError {
         }
         error => NodeError::Open { data_dir, error: Box::new(error) },
     }
+}
+
+fn open_blobs(
+    checked: &Checked,
+    own: Option<Author>,
+    metrics: Arc<Metrics>,
+) -> Result<Blobs, NodeError> {
+    let path = checked.data_dir.join(BLOBS_DIR);
+    let failed = |source| NodeError::Store(store::StoreError::Io { path: path.clone(), source });
+    let validators = checked.committee.quorums().validators();
+    let shards =
+        ShardCount::new(validators).map_err(|error| failed(std::io::Error::other(error)))?;
+    Blobs::open(&path, &checked.blobs, own, shards, metrics).map_err(failed)
 }
 
 /// How many pieces of evidence a store keeps; beyond this many they are not counted.

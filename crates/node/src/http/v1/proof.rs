@@ -162,7 +162,10 @@ fn find_checkpoint(read: &dyn TableRead, index: Option<CommitIndex>) -> Result<R
 }
 
 /// From the first of these checkpoints to the first that is proven, with the proof.
-fn chain(read: &dyn TableRead, rows: &[CheckpointRow]) -> Result<Option<ProvenChain>, TableFault> {
+pub(super) fn chain(
+    read: &dyn TableRead,
+    rows: &[CheckpointRow],
+) -> Result<Option<ProvenChain>, TableFault> {
     let mut links: Vec<Checkpoint> = Vec::new();
     for row in rows {
         links.push(row.checkpoint);
