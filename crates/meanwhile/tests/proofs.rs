@@ -118,6 +118,31 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     // Something is final and in no block while the snapshot is made.
     let unsealed = payer.pay();
     clients[0].submit_and_wait(&unsealed, wait).await.unwrap();
+    let commit = start_from_snapshot(&devnet);
+    devnet.restart(3);
+    assert_follows(&clients, &mut payer, commit).await;
+    // Full nodes and tools are told that it has not everything.
+    for (index, pruned, names) in [(0, false, "NETWORK"), (3, true, "NETWORK_LIMITED")] {
+        let info = call(&devnet, index, "getblockchaininfo").await;
+        assert_eq!(info["pruned"], pruned);
+        assert_eq!(info["pruneheight"].is_number(), pruned);
+        assert!(info["size_on_disk"].as_u64().unwrap() > 0);
+        let info = call(&devnet, index, "getnetworkinfo").await;
+        assert_eq!(info["localservicesnames"][0], names);
+    }
+    let late = &clients[3];
+    // What was sealed before is not kept there, and nothing is made up about it: of the faucet's
+    // payment a coin is left, which stands in a block; of another one nothing is.
+    assert_eq!(clients[0].tx_status(&spent).await.unwrap().status, TxState::Final);
+    assert_eq!(late.tx_status(&spent).await.unwrap().status, TxState::Unknown);
+    let known = late.tx_status(&funding).await.unwrap();
+    assert_eq!((known.status, known.commit), (TxState::Final, None));
+    assert_eq!(known.height, clients[0].tx_status(&funding).await.unwrap().height);
+}
+
+/// Takes validator 3's disk away, and fills its folder from a snapshot of validator 0; gives the commit of
+/// the snapshot.
+fn start_from_snapshot(devnet: &Devnet) -> CommitIndex {
     devnet.kill(3);
     let data = devnet.data(3);
     fs::remove_dir_all(&data).unwrap();
@@ -146,7 +171,7 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
         "snapshot of {} bytes: exported in {exported:?}, imported in {imported:?}",
         bytes.len(),
     );
-    let replayed = replay(&devnet);
+    let replayed = replay(devnet);
     println!(
         "every commit applied again in {replayed:?}, {:.1} times as long",
         replayed.as_secs_f64() / imported.as_secs_f64()
@@ -154,10 +179,14 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     let checkpoint: types::Checkpoint = serde_json::from_slice(&output.stdout).unwrap();
     let again = run(&["snapshot", "import", path(&file), "--config", &config]);
     assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
-    devnet.restart(3);
-    // It follows: a later payment is final there too, and its state is the one that others sign.
+    checkpoint.commit
+}
+
+/// Asserts that validator 3 follows: a later payment is final there too, and its state is the one that
+/// others sign.
+async fn assert_follows(clients: &[Client], payer: &mut Payer, commit: CommitIndex) {
     let payment = payer.pay();
-    clients[0].submit_and_wait(&payment, wait).await.unwrap();
+    clients[0].submit_and_wait(&payment, PATIENCE).await.unwrap();
     let txid = payment.compute_txid();
     let late = &clients[3];
     until("the payment at the new node", async || {
@@ -176,26 +205,10 @@ async fn a_validator_whose_disk_is_gone_goes_on_from_a_snapshot() {
     );
     let proven = until("a proof at the new node", async || {
         let proven = late.status().await.ok()?.proven;
-        (proven > checkpoint.commit).then_some(proven)
+        (proven > commit).then_some(proven)
     })
     .await;
     assert_eq!(digest(late, proven).await, digest(&clients[0], proven).await);
-    // Full nodes and tools are told that it has not everything.
-    for (index, pruned, names) in [(0, false, "NETWORK"), (3, true, "NETWORK_LIMITED")] {
-        let info = call(&devnet, index, "getblockchaininfo").await;
-        assert_eq!(info["pruned"], pruned);
-        assert_eq!(info["pruneheight"].is_number(), pruned);
-        assert!(info["size_on_disk"].as_u64().unwrap() > 0);
-        let info = call(&devnet, index, "getnetworkinfo").await;
-        assert_eq!(info["localservicesnames"][0], names);
-    }
-    // What was sealed before is not kept there, and nothing is made up about it: of the faucet's
-    // payment a coin is left, which stands in a block; of another one nothing is.
-    assert_eq!(clients[0].tx_status(&spent).await.unwrap().status, TxState::Final);
-    assert_eq!(late.tx_status(&spent).await.unwrap().status, TxState::Unknown);
-    let known = late.tx_status(&funding).await.unwrap();
-    assert_eq!((known.status, known.commit), (TxState::Final, None));
-    assert_eq!(known.height, clients[0].tx_status(&funding).await.unwrap().height);
 }
 
 /// Makes the ledger of validator 2 anew from its commits, and says how long that took.
