@@ -34,6 +34,10 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<&'static str>,
 }
 
+/// Goes with an answer that is no success and has a body of its own all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole;
+
 /// In whose way failures are shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Manner {
@@ -144,6 +148,9 @@ impl IntoResponse for Failure {
 
 /// Gives a failure the body that its reader expects; leaves everything else as it is.
 pub(crate) fn show(manner: Manner, mut response: Response) -> Response {
+    if response.extensions().get::<Whole>().is_some() {
+        return response;
+    }
     let told = response.extensions_mut().remove::<Failure>();
     let Some(failure) = told.or_else(|| Failure::of_status(response.status())) else {
         return response;
@@ -247,6 +254,14 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
         let good = show(Manner::Text, StatusCode::OK.into_response());
         assert!(!good.headers().contains_key(CONTENT_TYPE));
+    }
+
+    #[test]
+    fn an_answer_with_a_body_of_its_own_keeps_it() {
+        let mut response = (StatusCode::GONE, "proof").into_response();
+        response.extensions_mut().insert(Whole);
+        let response = show(Manner::Json, response);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
     }
 
     #[test]

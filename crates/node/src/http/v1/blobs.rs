@@ -61,6 +61,7 @@ use crate::blobs::StoreError;
 use crate::blobs::parse_proof;
 use crate::faucet::recipient;
 use crate::http::failure::Failure;
+use crate::http::failure::Whole;
 use crate::http::gate::Counted;
 use crate::http::parse;
 use crate::http::parse::Segments;
@@ -337,7 +338,11 @@ async fn verdict(services: &Services, id: BlobId) -> Result<Response, Failure> {
         }
     };
     match tokio::time::timeout(VERDICT_TIME_MAX, wait).await {
-        Ok(text) => Ok((StatusCode::GONE, json(text?)).into_response()),
+        Ok(text) => {
+            let mut response = (StatusCode::GONE, json(text?)).into_response();
+            response.extensions_mut().insert(Whole);
+            Ok(response)
+        }
         Err(_) => Err(Failure::unavailable(
             "the blob's encoding is inconsistent, and the validators are still judging it",
         )),
