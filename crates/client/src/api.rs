@@ -66,6 +66,9 @@ pub struct Status {
     /// How many pieces of evidence this node keeps; `GET /v1/evidence` has them.
     #[serde(default)]
     pub evidence: u64,
+    /// Where the network's Lightning service providers answer, on a development network that has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lsps: Vec<String>,
     /// Every validator, ascending by index.
     pub validators: Vec<ValidatorStatus>,
 }

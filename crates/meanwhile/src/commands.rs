@@ -9,12 +9,14 @@ mod evidence;
 mod faucet;
 mod genesis;
 mod keys;
+mod lsp;
 mod node;
 mod simulate;
 mod snapshot;
 mod status;
 mod tx;
 mod verify;
+mod wallet;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ pub(crate) struct Cli {
 enum Command {
     Devnet(devnet::Arguments),
     Faucet(faucet::Arguments),
+    Wallet(wallet::Arguments),
+    Lsp(lsp::Arguments),
     Status(status::Arguments),
     Tx(tx::Arguments),
     Blob(blob::Arguments),
@@ -82,8 +86,13 @@ impl NodeUrl {
     /// # Errors
     /// When it is no URL.
     fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(&self.url())?)
+    }
+
+    /// Its address.
+    fn url(&self) -> String {
         let url = self.url.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
-        Ok(Client::new(url.as_deref().unwrap_or(URL_DEFAULT))?)
+        url.unwrap_or_else(|| URL_DEFAULT.to_owned())
     }
 }
 
@@ -96,6 +105,8 @@ impl Cli {
         match self.command {
             Command::Devnet(arguments) => arguments.run(),
             Command::Faucet(arguments) => block_on(arguments.run()),
+            Command::Wallet(arguments) => arguments.run(),
+            Command::Lsp(arguments) => arguments.run(),
             Command::Status(arguments) => block_on(arguments.run()),
             Command::Tx(arguments) => block_on(arguments.run()),
             Command::Blob(arguments) => arguments.run(),

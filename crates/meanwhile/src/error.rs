@@ -99,6 +99,18 @@ pub(crate) enum Failure {
     /// Somebody else listens where a validator has to.
     #[error("port {port} on 127.0.0.1, wanted for the {what} of validator {index}, is in use")]
     PortBusy { port: u16, what: &'static str, index: u16 },
+    /// Somebody else listens where the service provider has to.
+    #[error("port {port} on 127.0.0.1, wanted for the Lightning service provider, is in use")]
+    LspPortBusy { port: u16 },
+    /// A wallet or a service provider could not do it.
+    #[error(transparent)]
+    Payments(#[from] payments::PaymentsError),
+    /// The daemon that was started did not come up.
+    #[error("the daemon did not start; its log {log} says:\n{tail}", log = log.display())]
+    DaemonEnded { log: PathBuf, tail: String },
+    /// A payment did not arrive.
+    #[error("payment {payment_id} {state}{reason}")]
+    Unpaid { payment_id: String, state: &'static str, reason: String },
     /// The ports that follow from the first one do not exist.
     #[error("port {first} leaves no room for {validators} validators below 65536")]
     PortRange { first: u16, validators: u16 },
@@ -123,12 +135,12 @@ pub(crate) enum Failure {
     /// The running development network refuses a request.
     #[error("the development network refuses: {reason}")]
     Control { reason: String },
-    /// A validator process ended before it was ready.
+    /// A process ended before it was ready.
     #[error(
-        "validator {index} {how} before it was ready; the end of {log} says:\n{tail}",
+        "{who} {how} before it was ready; the end of {log} says:\n{tail}",
         log = log.display()
     )]
-    ValidatorEnded { index: u16, how: String, log: PathBuf, tail: String },
+    ProcessEnded { who: String, how: String, log: PathBuf, tail: String },
     /// Validators took too long to come up.
     #[error("after {seconds} s {ready} of {validators} validators are ready")]
     NotReady { seconds: u64, ready: usize, validators: usize },
@@ -202,7 +214,27 @@ impl Failure {
             Self::DevnetNotRunning { dir } => {
                 Some(format!("Start it: `meanwhile devnet --dir {}`.", dir.display()))
             }
-            other => other.standing_advice().map(str::to_owned),
+            other => other.payments_advice().or_else(|| other.standing_advice()).map(str::to_owned),
+        }
+    }
+
+    /// What to do next about wallets and service providers.
+    fn payments_advice(&self) -> Option<&'static str> {
+        match self {
+            Self::LspPortBusy { .. } => Some(
+                "Give another first port, for example `--http-port 3100`, or leave the providers \
+                 out with `--no-lsp`.",
+            ),
+            Self::Payments(payments::PaymentsError::NotRunning { .. }) => {
+                Some("Start it with `meanwhile wallet start`.")
+            }
+            Self::DaemonEnded { .. } => {
+                Some("Start it without `--background` to see what it says.")
+            }
+            Self::Unpaid { .. } => {
+                Some("The money is where it was. `meanwhile wallet payments` says more.")
+            }
+            _ => None,
         }
     }
 
@@ -217,7 +249,6 @@ impl Failure {
             Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 "It is kept. Choose another folder, or move it away yourself."
             }
-            Self::Config(_) | Self::Node(_) => return None,
             Self::Simulation(_) => "See `meanwhile simulate --help` for what there is.",
             Self::Violations { .. } => {
                 "Please report it with the command that replays it and the version."
@@ -271,12 +302,14 @@ impl Failure {
             Self::OtherParameters { .. } => {
                 "Leave the flag out to resume, or start anew with `--reset` (deletes that network)."
             }
-            Self::ValidatorEnded { .. } | Self::NotReady { .. } => {
+            Self::ProcessEnded { .. } | Self::NotReady { .. } => {
                 "The log files in the validators' folders say more."
             }
             Self::Spawn(_) | Self::Runtime(_) => {
                 "The system refused it; check its limits on processes and memory."
             }
+            // What is left says by itself what to do, or has its advice above.
+            _ => return None,
         })
     }
 

@@ -9,6 +9,7 @@
 mod bench;
 mod ceremony;
 mod commands;
+mod daemon;
 mod dealer;
 mod devnet;
 mod error;

@@ -145,9 +145,22 @@ fn what_is_read_from_standard_input_is_judged_alike() {
 
 #[test]
 fn every_command_has_help_with_an_example_and_completions() {
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 37] = [
         &["devnet"],
         &["devnet", "tick"],
+        &["wallet"],
+        &["wallet", "init"],
+        &["wallet", "start"],
+        &["wallet", "status"],
+        &["wallet", "address"],
+        &["wallet", "balance"],
+        &["wallet", "send"],
+        &["wallet", "receive"],
+        &["wallet", "pay"],
+        &["wallet", "payments"],
+        &["wallet", "channels"],
+        &["wallet", "stop"],
+        &["lsp"],
         &["devnet", "restart"],
         &["devnet", "stop"],
         &["faucet"],

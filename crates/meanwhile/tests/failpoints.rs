@@ -104,7 +104,7 @@ fn a_network_whose_validators_end_in_their_first_moments_starts_all_the_same() {
     for point in [Point::GenesisWritten, Point::MarkRemoved] {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port(4);
-        let flags = ["--block-interval", "1h"];
+        let flags = ["--block-interval", "1h", "--no-lsp"];
         let mut supervisor = Devnet::supervisor(folder.path(), port, &flags);
         let output = ending_at(&mut supervisor, point, 0).output().unwrap();
         let said = text(&output.stderr);

@@ -244,6 +244,9 @@ pub struct DevelopmentConfig {
     pub link_loss_percent: u8,
     /// How far this node's clock is set off, in milliseconds: what its vertices claim as their time.
     pub clock_offset_ms: i64,
+    /// Where the network's Lightning service providers answer, told to wallets with the status.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lsp_urls: Vec<String>,
 }
 
 impl Default for BlobsConfig {

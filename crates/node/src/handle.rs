@@ -54,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) base: Option<Base>,
     pub(crate) faucet_key: Option<PrivateKey>,
     pub(crate) blobs: Blobs,
+    pub(crate) lsp_urls: Vec<String>,
     /// Where a follower hands submissions on to.
     pub(crate) forwarding: Forwarding,
 }
@@ -178,6 +179,11 @@ impl Handle {
         if self.ask(Command::Say(statement)).is_err() {
             tracing::debug!(blob = %statement.blob, "a statement found no room");
         }
+    }
+
+    /// Where the network's Lightning service providers answer, on a development network that has some.
+    pub fn lsp_urls(&self) -> &[String] {
+        &self.0.lsp_urls
     }
 
     /// The counters, for `/metrics`.

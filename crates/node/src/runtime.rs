@@ -378,6 +378,7 @@ fn start_machines(
         base: opened.base,
         faucet_key: checked.faucet_key,
         blobs: opened.blobs,
+        lsp_urls: checked.lsp_urls,
         forwarding: checked.identity.into_forwarding(),
     });
     Ok((threads, handle))

@@ -37,6 +37,7 @@ fn a_status_names_every_validator() {
         last_event: 9,
         recovering: None,
         evidence: 0,
+        lsps: Vec::new(),
         validators: vec![ValidatorStatus {
             index: Author::new(0),
             name: "zero".to_owned(),

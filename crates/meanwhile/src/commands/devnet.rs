@@ -24,8 +24,10 @@ use crate::devnet::layout::Network;
 use crate::devnet::layout::Wishes;
 use crate::devnet::ports;
 use crate::devnet::ports::Addresses;
+use crate::devnet::ports::LspAddresses;
 use crate::devnet::state::State;
 use crate::devnet::supervisor::Supervisor;
+use crate::devnet::supervisor::Who;
 use crate::error::Failure;
 use crate::files;
 use crate::output;
@@ -90,6 +92,9 @@ struct Start {
     /// + 2001 when that one is given]
     #[arg(long)]
     bitcoin_p2p_port: Option<u16>,
+    /// Run no Lightning service providers
+    #[arg(long)]
+    no_lsp: bool,
     /// Delete the network in the folder and make a new one
     #[arg(long)]
     reset: bool,
@@ -116,12 +121,12 @@ struct Tick {
     node: NodeUrl,
 }
 
-/// Start a validator again whose process has ended
+/// Start a validator again, or the service provider, whose process has ended
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  meanwhile devnet restart 2")]
+#[command(after_help = "Examples:\n  meanwhile devnet restart 2\n  meanwhile devnet restart lsp0")]
 struct Restart {
-    /// The validator's number
-    index: u16,
+    /// The validator's number; `lsp0` or `lsp1` for a service provider
+    who: String,
     /// The network's folder
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -145,7 +150,17 @@ impl Arguments {
         match self.command {
             None => block_on(self.start.run()),
             Some(Command::Tick(arguments)) => block_on(arguments.run()),
-            Some(Command::Restart(Restart { index, dir })) => ask(dir, Request::Restart(index)),
+            Some(Command::Restart(Restart { who, dir })) => {
+                let (number, lsp) = match who.strip_prefix("lsp") {
+                    Some(number) => (number, true),
+                    None => (who.as_str(), false),
+                };
+                let index = number.parse().map_err(|_| Failure::Argument {
+                    what: "WHO",
+                    reason: format!("`{who}` is neither a number nor `lsp` and a number"),
+                })?;
+                ask(dir, if lsp { Request::RestartLsp(index) } else { Request::Restart(index) })
+            }
             Some(Command::Stop(Stop { dir })) => ask(dir, Request::Stop),
         }
     }
@@ -177,6 +192,7 @@ impl Start {
             // A port in use must not cost anybody the network that is there.
             let count = self.validators.unwrap_or(layout::VALIDATORS_DEFAULT);
             ports::check_free(&ports::plan(self.first(), count)?)?;
+            ports::check_lsps_free(&self.lsp_addresses()?)?;
             folder.reset()?;
         }
         let network = folder.open(&Wishes {
@@ -186,11 +202,12 @@ impl Start {
         })?;
         let count = u16::try_from(network.genesis.validators.len()).unwrap_or(u16::MAX);
         let addresses = ports::plan(self.first(), count)?;
-        wait_for_ports(&addresses, network.resumed).await?;
-        folder.write_configs(&addresses)?;
+        let lsps = self.lsp_addresses()?;
+        wait_for_ports(&addresses, &lsps, network.resumed).await?;
+        folder.write_configs(&addresses, &lsps)?;
         let socket = folder.control_path();
         let listener = listen(&socket)?;
-        let mut supervisor = Supervisor::new(&folder, &addresses);
+        let mut supervisor = Supervisor::new(&folder, &addresses, &lsps);
         let result = self.watch(&mut supervisor, &network, listener, &folder).await;
         output::say("stopping the validators");
         supervisor.stop_all().await;
@@ -219,17 +236,23 @@ impl Start {
         let stop_answer = loop {
             tokio::select! {
                 ended = supervisor.next_ended() => {
-                    let (index, how) = (ended.index, ended.how);
-                    let again = self.command(&format!("devnet restart {index}"));
-                    output::say(&format!(
-                        "validator {index} {how}; the others go on. Start it again: {again}"
-                    ));
+                    let (who, how) = (ended.who, ended.how);
+                    let again = match who {
+                        Who::Validator(index) => format!("devnet restart {index}"),
+                        Who::Lsp(index) => format!("devnet restart lsp{index}"),
+                    };
+                    let again = self.command(&again);
+                    output::say(&format!("{who} {how}; the others go on. Start it again: {again}"));
                 }
                 Some(asked) = asked.recv() => match asked.request {
                     Request::Stop => break Some(asked.answer),
                     Request::Restart(index) => {
-                        let answer = restart(supervisor, index);
-                        asked.answer.send(answer).ok();
+                        let pid = supervisor.restart(index);
+                        asked.answer.send(restarted(Who::Validator(index), pid)).ok();
+                    }
+                    Request::RestartLsp(index) => {
+                        let pid = supervisor.restart_lsp(index);
+                        asked.answer.send(restarted(Who::Lsp(index), pid)).ok();
                     }
                 },
                 _ = interrupt.recv() => break None,
@@ -272,6 +295,9 @@ impl Start {
             ("bitcoin node", format!("bitcoind -regtest -connect={bitcoin}")),
             ("faucet", self.command("faucet ADDRESS 0.5btc")),
         ];
+        for lsp in &state.lsps {
+            lines.push(("lightning", format!("{}, wallets at {}", lsp.lightning, lsp.api)));
+        }
         for wallet in &network.wallets {
             let amount = money(Amount::from_sat(wallet.amount_sat));
             lines.push(("wallet", format!("{} has {amount}: {}", wallet.name, wallet.descriptor)));
@@ -288,6 +314,10 @@ impl Start {
             output::line(&format!("{name:<14} {value}"))?;
         }
         Ok(())
+    }
+
+    fn lsp_addresses(&self) -> Result<Vec<LspAddresses>, Failure> {
+        if self.no_lsp { Ok(Vec::new()) } else { ports::lsps(self.first()) }
     }
 
     fn first(&self) -> ports::First {
@@ -324,11 +354,12 @@ fn row(validator: &crate::devnet::state::ValidatorState) -> Vec<String> {
     ]
 }
 
-fn restart(supervisor: &mut Supervisor, index: u16) -> Answer {
-    match supervisor.restart(index) {
+fn restarted(who: Who, pid: Result<u32, Failure>) -> Answer {
+    match pid {
         Ok(pid) => {
-            output::say(&format!("validator {index} runs again as process {pid}"));
-            Answer::Done(format!("validator {index} runs again as process {pid}"))
+            let text = format!("{who} runs again as process {pid}");
+            output::say(&text);
+            Answer::Done(text)
         }
         Err(Failure::Control { reason }) => Answer::Refused(reason),
         Err(failure) => Answer::Refused(failure.to_string()),
@@ -346,10 +377,15 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 
 /// After a supervisor was killed its validators need a moment to notice: a resumed network waits
 /// for them, a new one has nobody to wait for.
-async fn wait_for_ports(addresses: &[Addresses], resumed: bool) -> Result<(), Failure> {
+async fn wait_for_ports(
+    addresses: &[Addresses],
+    lsps: &[LspAddresses],
+    resumed: bool,
+) -> Result<(), Failure> {
     let deadline = Instant::now() + PORTS_WAIT;
     loop {
-        match ports::check_free(addresses) {
+        let free = ports::check_free(addresses);
+        match free.and_then(|()| ports::check_lsps_free(lsps)) {
             Err(_) if resumed && Instant::now() < deadline => sleep(PORTS_EVERY).await,
             result => return result,
         }

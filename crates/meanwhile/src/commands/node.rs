@@ -1,8 +1,5 @@
 //! `meanwhile node`: one validator or follower.
 
-use std::io;
-use std::io::IsTerminal as _;
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,10 +8,9 @@ use node::Config;
 use node::Node;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tokio::sync::oneshot;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
+use crate::daemon;
 use crate::error::Failure;
 use crate::output;
 
@@ -22,11 +18,6 @@ use super::block_on;
 
 mod check;
 mod reindex;
-
-/// The environment variable that says what is logged.
-const LOG_VARIABLE: &str = "MEANWHILE_LOG";
-/// The database tells much about itself that nobody needs to know while it works.
-const LOG_DEFAULT: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// Run one validator or follower, or check its configuration
 ///
@@ -72,7 +63,7 @@ impl Arguments {
                 let config = Config::load(&self.config.unwrap_or_default())?;
                 config.prepare()?;
                 let checked = config.check()?;
-                log_to_stderr();
+                daemon::log_to_stderr();
                 block_on(run(checked, self.parent_pipe))
             }
         }
@@ -82,7 +73,7 @@ impl Arguments {
 async fn run(checked: node::Checked, parent_pipe: bool) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
-    let mut orphaned = if parent_pipe { watch_parent() } else { never() };
+    let mut orphaned = daemon::orphaned(parent_pipe);
     let mut running = Node::start(checked).await?;
     let reason = tokio::select! {
         error = running.failed() => {
@@ -98,42 +89,4 @@ async fn run(checked: node::Checked, parent_pipe: bool) -> Result<(), Failure> {
     running.stop().await?;
     info!("stopped");
     Ok(())
-}
-
-/// Resolves when the parent is gone.
-#[derive(Debug)]
-struct Orphaned {
-    receiver: oneshot::Receiver<()>,
-    _sender: Option<oneshot::Sender<()>>,
-}
-
-fn never() -> Orphaned {
-    let (sender, receiver) = oneshot::channel();
-    Orphaned { receiver, _sender: Some(sender) }
-}
-
-/// Reads standard input on a thread of its own, for a read that waits there can not be cancelled
-/// and must not hold up the runtime's end.
-fn watch_parent() -> Orphaned {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut ignored = [0; 64];
-        let mut input = io::stdin().lock();
-        while input.read(&mut ignored).is_ok_and(|count| count > 0) {}
-        sender.send(()).ok();
-    });
-    Orphaned { receiver, _sender: None }
-}
-
-fn log_to_stderr() {
-    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-        output::say(&format!("{LOG_VARIABLE} is ignored: {error}"));
-        EnvFilter::new(LOG_DEFAULT)
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
 }

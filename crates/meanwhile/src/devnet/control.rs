@@ -39,6 +39,8 @@ const REQUESTS_MAX: usize = 8;
 pub(crate) enum Request {
     /// Start the validator of this number, whose process has ended.
     Restart(u16),
+    /// Start the Lightning service provider of this number, whose process has ended.
+    RestartLsp(u16),
     /// Stop everything.
     Stop,
 }

@@ -7,6 +7,7 @@
 //!     devnet.json         who runs where
 //!     devnet.lock         held while the network runs
 //!     control.sock        requests to the supervisor
+//!     lsp-N/              lsp.toml, seed, data/, log.txt
 //!     validator-N/        node.toml, keys/ (with faucet.wif), data/, log.txt, rpc.cookie
 //! ```
 
@@ -34,6 +35,7 @@ use node::config::RetentionConfig;
 use node::config::RpcConfig;
 use node::config::ValidatorConfig;
 use node::keys::COIN_FILE;
+use payments::lsp;
 use serde::Deserialize;
 use serde::Serialize;
 use types::Genesis;
@@ -48,6 +50,7 @@ use crate::secrets::Secrets;
 use crate::units::Time;
 
 use super::ports::Addresses;
+use super::ports::LspAddresses;
 use super::wallets;
 use super::wallets::FundedWallet;
 
@@ -62,6 +65,11 @@ const FILES: [&str; 5] =
 /// The password for remote procedure calls, in a validator's folder.
 pub(crate) const COOKIE_FILE: &str = "rpc.cookie";
 const KEYS_DIR: &str = "keys";
+const LSP_PREFIX: &str = "lsp-";
+/// The coins that the Lightning service provider has for channels.
+const LSP_FLOAT_SAT: u64 = 500_000_000;
+/// The channel between the two providers.
+const LSP_CHANNEL_SAT: u64 = 16_000_000;
 const FAUCET_FILE: &str = "faucet.wif";
 
 /// What somebody asks of a network. What is not said comes from the network that is there.
@@ -98,10 +106,14 @@ struct Mark {
     program: String,
 }
 
-/// The default folder: `meanwhile/devnet` in the user's data folder.
+/// The default folder of a network: `devnet` in [`data_dir`].
 pub(crate) fn default_dir() -> PathBuf {
-    data_home()
-        .map_or_else(|| PathBuf::from("meanwhile-devnet"), |data| data.join("meanwhile/devnet"))
+    data_dir().join("devnet")
+}
+
+/// `meanwhile` in the user's data folder.
+pub(crate) fn data_dir() -> PathBuf {
+    data_home().map_or_else(|| PathBuf::from("meanwhile-data"), |data| data.join("meanwhile"))
 }
 
 /// The user's data folder, if the environment names one.
@@ -160,6 +172,16 @@ impl Folder {
         self.dir.join(format!("validator-{index}"))
     }
 
+    /// One Lightning service provider's folder.
+    pub(crate) fn lsp_dir(&self, index: u16) -> PathBuf {
+        self.dir.join(format!("{LSP_PREFIX}{index}"))
+    }
+
+    /// One Lightning service provider's configuration.
+    pub(crate) fn lsp_config_path(&self, index: u16) -> PathBuf {
+        self.lsp_dir(index).join("lsp.toml")
+    }
+
     /// The socket for requests: in the folder, or in the system's folder for temporary files when
     /// the path would be longer than a socket's may be.
     pub(crate) fn control_path(&self) -> PathBuf {
@@ -181,7 +203,7 @@ impl Folder {
         let entries = fs::read_dir(&self.dir).map_err(|source| files::at(&self.dir, source))?;
         for entry in entries {
             let path = entry.map_err(|source| files::at(&self.dir, source))?.path();
-            if path.is_dir() && path.file_name().is_some_and(is_validator) {
+            if path.is_dir() && path.file_name().is_some_and(is_ours) {
                 fs::remove_dir_all(&path).map_err(|source| files::at(&path, source))?;
             }
         }
@@ -219,7 +241,14 @@ impl Folder {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn write_configs(&self, addresses: &[Addresses]) -> Result<(), Failure> {
+    pub(crate) fn write_configs(
+        &self,
+        addresses: &[Addresses],
+        lsps: &[LspAddresses],
+    ) -> Result<(), Failure> {
+        for index in 0..u16::try_from(lsps.len()).unwrap_or(u16::MAX) {
+            self.write_lsp_config(index, lsps, addresses)?;
+        }
         for (own, author) in addresses.iter().zip(0_u16..) {
             let others = addresses.iter().zip(0_u16..).filter(|(_, other)| *other != author);
             let config = Config {
@@ -258,6 +287,7 @@ impl Folder {
                 retention: RetentionConfig::default(),
                 development: Some(DevelopmentConfig {
                     faucet_key_file: Some(Path::new(KEYS_DIR).join(FAUCET_FILE)),
+                    lsp_urls: lsps.iter().map(|lsp| format!("http://{}", lsp.api)).collect(),
                     ..DevelopmentConfig::default()
                 }),
             };
@@ -265,6 +295,39 @@ impl Folder {
             files::write(&self.config_path(author), &text)?;
         }
         Ok(())
+    }
+
+    /// The first provider opens the channel to the second; each asks a node of its own.
+    fn write_lsp_config(
+        &self,
+        index: u16,
+        all: &[LspAddresses],
+        nodes: &[Addresses],
+    ) -> Result<(), Failure> {
+        let place = usize::from(index);
+        let node = nodes.get(place).or(nodes.first());
+        let (Some(own), Some(node)) = (all.get(place), node) else { return Ok(()) };
+        let others = all.iter().filter(|other| *other != own);
+        let config = lsp::Config {
+            node: format!("http://{}", node.http),
+            data_dir: PathBuf::from("data"),
+            seed_file: PathBuf::from("seed"),
+            lightning: lsp::LightningConfig {
+                listen: own.lightning,
+                announce: None,
+                alias: format!("devnet {index}"),
+                peers: Vec::new(),
+                partners: others.map(|other| format!("http://{}", other.api)).collect(),
+            },
+            api: lsp::ApiConfig { bind: own.api, token_file: None },
+            channels: lsp::ChannelsConfig::default(),
+            development: Some(lsp::DevelopmentConfig {
+                float_sat: LSP_FLOAT_SAT,
+                partner_channel_sat: if index == 0 { LSP_CHANNEL_SAT } else { 0 },
+            }),
+        };
+        files::create_dir(&self.lsp_dir(index))?;
+        files::write(&self.lsp_config_path(index), &config.to_toml()?)
     }
 
     /// One validator's configuration.
@@ -351,9 +414,14 @@ fn data_version(program: &str) -> &str {
     program.rsplit_once('.').map_or(program, |(version, _)| version)
 }
 
-fn is_validator(name: &OsStr) -> bool {
+/// The folders that a network makes.
+fn is_ours(name: &OsStr) -> bool {
+    is_numbered(name, LSP_PREFIX) || is_numbered(name, "validator-")
+}
+
+fn is_numbered(name: &OsStr, prefix: &str) -> bool {
     name.to_str()
-        .and_then(|name| name.strip_prefix("validator-"))
+        .and_then(|name| name.strip_prefix(prefix))
         .is_some_and(|number| number.parse::<u16>().is_ok())
 }
 
@@ -384,7 +452,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::take(dir.path()).unwrap();
         folder.open(&Wishes { validators: Some(4), ..Wishes::default() }).unwrap();
-        folder.write_configs(&ports::plan(FIRST, 4).unwrap()).unwrap();
+        folder.write_configs(&ports::plan(FIRST, 4).unwrap(), &[]).unwrap();
         for index in 0..4 {
             let checked = Config::load(&folder.config_path(index)).unwrap().check().unwrap();
             assert_eq!(checked.identity.author().map(|author| author.value()), Some(index));

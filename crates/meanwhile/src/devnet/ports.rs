@@ -25,6 +25,13 @@ const RPC: Habit = Habit { port: 18_443, offset: 2_000, step: 2 };
 /// Where Bitcoin's full nodes look on a regtest network, and how far above HTTP it is elsewhere.
 const BITCOIN_P2P: Habit = Habit { port: 18_444, offset: 2_001, step: 2 };
 
+/// Where Lightning nodes look, and how far above HTTP it is elsewhere.
+const LIGHTNING: Habit = Habit { port: 9_735, offset: 990, step: 2 };
+/// Where the providers answer wallets.
+const LSP_API: Habit = Habit { port: 9_736, offset: 991, step: 2 };
+/// How many Lightning service providers there are: one holds a payment for the other's wallet.
+const PROVIDERS: u16 = 2;
+
 /// A port by habit.
 #[derive(Clone, Copy, Debug)]
 struct Habit {
@@ -60,6 +67,15 @@ pub(crate) struct Addresses {
     pub(crate) bitcoin_p2p: SocketAddr,
     /// Where it serves other validators.
     pub(crate) mesh: SocketAddr,
+}
+
+/// The addresses of a Lightning service provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LspAddresses {
+    /// Where its Lightning node listens.
+    pub(crate) lightning: SocketAddr,
+    /// Where it answers wallets.
+    pub(crate) api: SocketAddr,
 }
 
 impl Habit {
@@ -107,6 +123,31 @@ pub(crate) fn plan(first: First, validators: u16) -> Result<Vec<Addresses>, Fail
         })
     };
     (0..validators).map(|index| plan(index).ok_or_else(range)).collect()
+}
+
+/// The addresses of the Lightning service providers.
+///
+/// # Errors
+/// When there are not so many ports.
+pub(crate) fn lsps(first: First) -> Result<Vec<LspAddresses>, Failure> {
+    let range = || Failure::PortRange { first: first.http, validators: PROVIDERS };
+    let plan = |index: u16| {
+        let lightning = LIGHTNING.port(first.http, None, index)?;
+        Some(LspAddresses { lightning, api: LSP_API.port(first.http, None, index)? })
+    };
+    (0..PROVIDERS).map(|index| plan(index).ok_or_else(range)).collect()
+}
+
+/// Checks that nobody listens where the providers have to.
+///
+/// # Errors
+/// Names the first port that is in use.
+pub(crate) fn check_lsps_free(addresses: &[LspAddresses]) -> Result<(), Failure> {
+    for address in addresses.iter().flat_map(|one| [one.lightning, one.api]) {
+        let port = address.port();
+        TcpListener::bind(address).map_err(|_| Failure::LspPortBusy { port })?;
+    }
+    Ok(())
 }
 
 /// Checks that nobody listens there now, so that the error comes before anything is started.

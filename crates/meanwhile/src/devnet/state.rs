@@ -14,6 +14,12 @@ use crate::files;
 pub(crate) struct State {
     /// The validators, by number.
     pub(crate) validators: Vec<ValidatorState>,
+    /// The first Lightning service provider, where there are some.
+    #[serde(default)]
+    pub(crate) lsp: Option<LspState>,
+    /// All of them.
+    #[serde(default)]
+    pub(crate) lsps: Vec<LspState>,
     /// Where the network's parameters are.
     pub(crate) genesis: PathBuf,
     /// Where the funded wallets are.
@@ -45,13 +51,31 @@ pub(crate) struct ValidatorState {
     pub(crate) dir: PathBuf,
 }
 
+/// A Lightning service provider of a development network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LspState {
+    /// Its number.
+    pub(crate) index: u16,
+    /// Its process, while it runs.
+    pub(crate) pid: Option<u32>,
+    /// Where it answers wallets, as a URL.
+    pub(crate) api: String,
+    /// Where its Lightning node listens, as host and port.
+    pub(crate) lightning: String,
+    /// Its configuration, to start it by hand: `meanwhile lsp --config FILE`.
+    pub(crate) config: PathBuf,
+    /// Its folder.
+    pub(crate) dir: PathBuf,
+}
+
 impl State {
     /// Writes the file.
     ///
     /// # Errors
     /// When the file system refuses.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
-        files::write_json(path, self)
+        let state = Self { lsp: self.lsps.first().cloned(), ..self.clone() };
+        files::write_json(path, &state)
     }
 
     /// Reads the file.

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing is restarted unasked: a validator that was killed stays down for everybody
 //! to see. Stopping is graceful first (the pipe closes), then bounded by [`STOP_WAIT`].
 
+use std::fmt;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
@@ -37,6 +38,8 @@ use super::layout::Folder;
 use super::layout::state_path;
 use super::ports;
 use super::ports::Addresses;
+use super::ports::LspAddresses;
+use super::state::LspState;
 use super::state::State;
 use super::state::ValidatorState;
 
@@ -52,11 +55,20 @@ const READY_ANSWER: Duration = Duration::from_secs(1);
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const LOG_TAIL_BYTES: u64 = 2_000;
 
-/// A validator's process that has ended.
+/// Whose process it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A validator's.
+    Validator(u16),
+    /// A Lightning service provider's.
+    Lsp(u16),
+}
+
+/// A process that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
-    /// Which validator.
-    pub(crate) index: u16,
+    /// Whose.
+    pub(crate) who: Who,
     /// How, in words.
     pub(crate) how: String,
 }
@@ -67,6 +79,7 @@ pub(crate) struct Supervisor {
     state_path: PathBuf,
     state: State,
     slots: Vec<Slot>,
+    lsps: Vec<LspSlot>,
     ended: mpsc::UnboundedReceiver<Ended>,
     ended_sender: mpsc::UnboundedSender<Ended>,
 }
@@ -80,6 +93,14 @@ struct Slot {
 }
 
 #[derive(Debug)]
+struct LspSlot {
+    dir: PathBuf,
+    config: PathBuf,
+    addresses: LspAddresses,
+    running: Option<Process>,
+}
+
+#[derive(Debug)]
 struct Process {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -87,7 +108,7 @@ struct Process {
 
 impl Supervisor {
     /// Prepares the validators of a folder; starts none.
-    pub(crate) fn new(folder: &Folder, addresses: &[Addresses]) -> Self {
+    pub(crate) fn new(folder: &Folder, addresses: &[Addresses], lsps: &[LspAddresses]) -> Self {
         // At most one message for each start, and starts are asked for by a person.
         let (ended_sender, ended) = mpsc::unbounded_channel();
         let slots: Vec<Slot> = addresses
@@ -110,14 +131,34 @@ impl Supervisor {
             bitcoin_p2p: slot.addresses.bitcoin_p2p.to_string(),
             dir: slot.dir.clone(),
         });
+        let lsps: Vec<LspSlot> = lsps
+            .iter()
+            .zip(0_u16..)
+            .map(|(addresses, index)| LspSlot {
+                dir: folder.lsp_dir(index),
+                config: folder.lsp_config_path(index),
+                addresses: *addresses,
+                running: None,
+            })
+            .collect();
+        let providers = lsps.iter().zip(0_u16..).map(|(slot, index)| LspState {
+            index,
+            pid: None,
+            api: format!("http://{}", slot.addresses.api),
+            lightning: slot.addresses.lightning.to_string(),
+            config: slot.config.clone(),
+            dir: slot.dir.clone(),
+        });
         let state = State {
             validators: validators.collect(),
+            lsp: None,
+            lsps: providers.collect(),
             genesis: folder.genesis_path(),
             wallets: folder.wallets_path(),
             control: folder.control_path(),
             pid: Some(std::process::id()),
         };
-        Self { state_path: state_path(folder.dir()), state, slots, ended, ended_sender }
+        Self { state_path: state_path(folder.dir()), state, slots, lsps, ended, ended_sender }
     }
 
     /// Who runs where.
@@ -134,7 +175,36 @@ impl Supervisor {
             self.spawn(index)?;
         }
         self.state.write(&self.state_path)?;
-        self.wait_ready().await
+        let urls = self.state.validators.iter().map(|v| format!("{}/ready", v.http)).collect();
+        self.wait_ready("validators ready", urls).await?;
+        for index in 0..u16::try_from(self.lsps.len()).unwrap_or(u16::MAX) {
+            self.spawn_lsp(index)?;
+        }
+        self.state.write(&self.state_path)?;
+        let urls: Vec<String> =
+            self.state.lsps.iter().map(|lsp| format!("{}/ready", lsp.api)).collect();
+        if urls.is_empty() {
+            Ok(())
+        } else {
+            self.wait_ready("service providers ready", urls).await
+        }
+    }
+
+    /// Starts the process of a Lightning service provider that is down.
+    ///
+    /// # Errors
+    /// When there is none, it runs already, its ports are taken, or the system refuses.
+    pub(crate) fn restart_lsp(&mut self, index: u16) -> Result<u32, Failure> {
+        let refuse = |reason: String| Failure::Control { reason };
+        let slot = self.lsps.get(usize::from(index));
+        let slot = slot.ok_or_else(|| refuse(format!("there is no service provider {index}")))?;
+        if slot.running.is_some() {
+            return Err(refuse(format!("service provider {index} is running")));
+        }
+        ports::check_lsps_free(&[slot.addresses])?;
+        let pid = self.spawn_lsp(index)?;
+        self.state.write(&self.state_path)?;
+        Ok(pid)
     }
 
     /// Starts the process of one validator that is down.
@@ -155,7 +225,7 @@ impl Supervisor {
         Ok(pid)
     }
 
-    /// Waits for a validator's process to end.
+    /// Waits for a process to end.
     ///
     /// Cancel safe.
     pub(crate) async fn next_ended(&mut self) -> Ended {
@@ -171,6 +241,15 @@ impl Supervisor {
 
     /// Stops every validator: gracefully, then within [`STOP_WAIT`] by force.
     pub(crate) async fn stop_all(&mut self) {
+        // The providers first, while the nodes that they ask are still there.
+        let providers = self.lsps.iter_mut().filter_map(|slot| slot.running.take());
+        for Process { stop, task } in providers.collect::<Vec<Process>>() {
+            stop.send(()).ok();
+            task.await.ok();
+        }
+        for lsp in &mut self.state.lsps {
+            lsp.pid = None;
+        }
         let running: Vec<Process> =
             self.slots.iter_mut().filter_map(|slot| slot.running.take()).collect();
         let mut tasks = Vec::new();
@@ -190,53 +269,61 @@ impl Supervisor {
     }
 
     fn note_ended(&mut self, ended: &Ended) {
-        let index = usize::from(ended.index);
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.running = None;
-        }
-        if let Some(validator) = self.state.validators.get_mut(index) {
-            validator.pid = None;
+        match ended.who {
+            Who::Validator(index) => {
+                let index = usize::from(index);
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.running = None;
+                }
+                if let Some(validator) = self.state.validators.get_mut(index) {
+                    validator.pid = None;
+                }
+            }
+            Who::Lsp(index) => {
+                let index = usize::from(index);
+                if let Some(slot) = self.lsps.get_mut(index) {
+                    slot.running = None;
+                }
+                if let Some(lsp) = self.state.lsps.get_mut(index) {
+                    lsp.pid = None;
+                }
+            }
         }
         self.state.write(&self.state_path).ok();
     }
 
     fn spawn(&mut self, index: u16) -> Result<u32, Failure> {
         let slot = &mut self.slots[usize::from(index)];
-        let log = open_log(&log_path(&slot.dir))?;
-        let executable = std::env::current_exe().map_err(Failure::Spawn)?;
-        let mut child = Command::new(executable)
-            .arg("node")
-            .arg("--config")
-            .arg(&slot.config)
-            .arg("--parent-pipe")
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().map_err(Failure::Spawn)?)
-            .stderr(log)
-            // Ctrl-C on the terminal reaches the supervisor only, which stops the others in order.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(Failure::Spawn)?;
-        let pid = child.id().unwrap_or_default();
-        // Waiting for a child closes its standard input, so the pipe is kept apart.
-        let pipe = child.stdin.take();
-        let (stop, stopped) = oneshot::channel();
         let ended = self.ended_sender.clone();
-        let task = tokio::spawn(async move {
-            let how = keep(child, pipe, stopped).await;
-            ended.send(Ended { index, how }).ok();
-        });
-        slot.running = Some(Process { stop, task });
-        self.state.validators[usize::from(index)].pid = Some(pid);
-        Ok(pid)
+        let started = launch("node", &slot.dir, &slot.config, Who::Validator(index), ended)?;
+        slot.running = Some(started.process);
+        self.state.validators[usize::from(index)].pid = Some(started.pid);
+        Ok(started.pid)
     }
 
-    async fn wait_ready(&mut self) -> Result<(), Failure> {
-        let total = self.slots.len();
-        let mut waiting: Vec<String> =
-            self.state.validators.iter().map(|v| format!("{}/ready", v.http)).collect();
-        let mut progress =
-            Progress::new("validators ready", u64::try_from(total).unwrap_or(u64::MAX));
+    fn spawn_lsp(&mut self, index: u16) -> Result<u32, Failure> {
+        let slot = &mut self.lsps[usize::from(index)];
+        let ended = self.ended_sender.clone();
+        let started = launch("lsp", &slot.dir, &slot.config, Who::Lsp(index), ended)?;
+        slot.running = Some(started.process);
+        self.state.lsps[usize::from(index)].pid = Some(started.pid);
+        Ok(started.pid)
+    }
+
+    fn dir_of(&self, who: Who) -> &Path {
+        match who {
+            Who::Validator(index) => &self.slots[usize::from(index)].dir,
+            Who::Lsp(index) => &self.lsps[usize::from(index)].dir,
+        }
+    }
+
+    async fn wait_ready(
+        &mut self,
+        what: &'static str,
+        mut waiting: Vec<String>,
+    ) -> Result<(), Failure> {
+        let total = waiting.len();
+        let mut progress = Progress::new(what, u64::try_from(total).unwrap_or(u64::MAX));
         let http = reqwest::Client::builder().timeout(READY_ANSWER).build();
         let http = http.map_err(|error| Failure::Runtime(io::Error::other(error)))?;
         let deadline = Instant::now() + READY_WAIT;
@@ -245,11 +332,10 @@ impl Supervisor {
         while let Some(url) = waiting.last() {
             tokio::select! {
                 ended = self.next_ended() => {
-                    let log = log_path(&self.slots[usize::from(ended.index)].dir);
+                    let log = log_path(self.dir_of(ended.who));
                     let tail = tail(&log);
-                    return Err(Failure::ValidatorEnded {
-                        index: ended.index, how: ended.how, log, tail,
-                    });
+                    let (who, how) = (ended.who.to_string(), ended.how);
+                    return Err(Failure::ProcessEnded { who, how, log, tail });
                 }
                 _ = clock.tick() => {}
             }
@@ -269,6 +355,55 @@ impl Supervisor {
         progress.finish();
         Ok(())
     }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Validator(index) => write!(formatter, "validator {index}"),
+            Self::Lsp(index) => write!(formatter, "service provider {index}"),
+        }
+    }
+}
+
+/// A process that was started.
+struct Started {
+    process: Process,
+    pid: u32,
+}
+
+/// Starts a process that ends when the pipe at its standard input closes.
+fn launch(
+    command: &str,
+    dir: &Path,
+    config: &Path,
+    who: Who,
+    ended: mpsc::UnboundedSender<Ended>,
+) -> Result<Started, Failure> {
+    let log = open_log(&log_path(dir))?;
+    let executable = std::env::current_exe().map_err(Failure::Spawn)?;
+    let mut child = Command::new(executable)
+        .arg(command)
+        .arg("--config")
+        .arg(config)
+        .arg("--parent-pipe")
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().map_err(Failure::Spawn)?)
+        .stderr(log)
+        // Ctrl-C on the terminal reaches the supervisor only, which stops the others in order.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Failure::Spawn)?;
+    let pid = child.id().unwrap_or_default();
+    // Waiting for a child closes its standard input, so the pipe is kept apart.
+    let pipe = child.stdin.take();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let how = keep(child, pipe, stopped).await;
+        ended.send(Ended { who, how }).ok();
+    });
+    Ok(Started { process: Process { stop, task }, pid })
 }
 
 /// Waits for a process until it ends or has to.

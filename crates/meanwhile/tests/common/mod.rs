@@ -10,6 +10,7 @@ pub(crate) mod load;
 pub(crate) mod payer;
 pub(crate) mod single;
 pub(crate) mod stores;
+pub(crate) mod wallet;
 
 use std::fs;
 use std::io::BufRead as _;
@@ -65,8 +66,18 @@ impl Devnet {
         Self::resume(folder, free_port(4), flags)
     }
 
-    /// Starts the network that is in a folder.
+    /// Starts a network with Lightning service providers.
+    pub(crate) fn with_providers(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::launch(folder, free_port(4), flags)
+    }
+
+    /// Starts the network that is in a folder, without Lightning service providers.
     pub(crate) fn resume(folder: TempDir, port: u16, flags: &[&str]) -> Self {
+        Self::launch(folder, port, &[flags, &["--no-lsp"]].concat())
+    }
+
+    fn launch(folder: TempDir, port: u16, flags: &[&str]) -> Self {
         let mut supervisor = Self::supervisor(folder.path(), port, flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -190,6 +201,19 @@ impl Devnet {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
+    /// Ends a service provider's process at once, and waits until the supervisor has noticed.
+    pub(crate) fn kill_provider(&self, index: u16) {
+        kill_process(self.state()["lsps"][usize::from(index)]["pid"].as_u64().unwrap());
+        self.wait_for(&format!("service provider {index} was killed by signal 9"));
+    }
+
+    /// Starts a service provider again.
+    pub(crate) fn restart_provider(&self, index: u16) {
+        let name = format!("lsp{index}");
+        let output = run(&["devnet", "restart", &name, "--dir", self.dir().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
     /// Waits until the supervisor says something.
     pub(crate) fn wait_for(&self, wanted: &str) {
         while !self.next_line().contains(wanted) {}
@@ -265,7 +289,8 @@ pub(crate) fn free_port(validators: u16) -> u16 {
             let two = [2_000, 2_001].map(|offset| port + offset + 2 * index);
             one.into_iter().chain(two).all(free)
         };
-        if (0..validators).all(all_free) {
+        // Those above are for Lightning service providers.
+        if (0..validators).all(all_free) && (990..994).all(|offset| free(port + offset)) {
             return port;
         }
     }
@@ -346,12 +371,14 @@ pub(crate) fn store_paths(dir: &Path, validators: u16) -> Vec<PathBuf> {
     (0..validators).map(|index| dir.join(format!("validator-{index}/data/store"))).collect()
 }
 
-fn kill_process(pid: u64) {
+/// Ends a process at once.
+pub(crate) fn kill_process(pid: u64) {
     let status = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     assert!(status.success());
 }
 
-fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+/// The lines that come from a stream.
+pub(crate) fn lines(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {

@@ -85,6 +85,8 @@ pub struct Checked {
     pub blobs: Blobs,
     /// The key that the faucet pays from.
     pub faucet_key: Option<PrivateKey>,
+    /// Where the network's Lightning service providers answer, on a development network.
+    pub lsp_urls: Vec<String>,
     /// What the pool admits.
     pub pool: MempoolLimits,
     /// How links are made worse on purpose.
@@ -294,6 +296,7 @@ impl Config {
             events_kept: self.retention.events,
             blobs,
             faucet_key,
+            lsp_urls: self.development.as_ref().map_or_else(Vec::new, |part| part.lsp_urls.clone()),
             pool,
             link,
             clock_offset_ms,

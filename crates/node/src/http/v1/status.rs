@@ -63,6 +63,7 @@ pub(crate) fn build(handle: &Handle) -> Status {
         last_event: now.last_event,
         recovering: now.recovering.map(recovering),
         evidence: now.evidence,
+        lsps: handle.lsp_urls().to_vec(),
         validators: validators.collect(),
     }
 }
