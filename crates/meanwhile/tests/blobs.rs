@@ -155,6 +155,34 @@ fn who_was_away_during_a_write_rebuilds_its_shard_and_then_another_may_go() {
 }
 
 #[test]
+fn who_starts_from_a_snapshot_rebuilds_the_shards_of_before() {
+    let devnet = Devnet::with(&["--block-interval", "1h"]);
+    let asker = Asker::new(&devnet);
+    Runtime::new().unwrap().block_on(async {
+        let source = bytes(4, LENGTH);
+        let id = asker.publish(0, source.clone()).await.blob_id;
+        until_held(&asker, 0, &id, 4).await;
+        let file = devnet.dir().join("state.snapshot");
+        let (file, config) = (file.to_str().unwrap(), devnet.config(3));
+        let output = common::run(&["snapshot", "export", "-o", file, "--url", &devnet.url(0)]);
+        assert!(output.status.success(), "{}", common::text(&output.stderr));
+        devnet.kill(3);
+        std::fs::remove_dir_all(devnet.data(3)).unwrap();
+        std::fs::create_dir(devnet.data(3)).unwrap();
+        let config = config.to_str().unwrap();
+        let output = common::run(&["snapshot", "import", file, "--config", config]);
+        assert!(output.status.success(), "{}", common::text(&output.stderr));
+        devnet.restart(3);
+        common::until("the shard", async || shard_file(&devnet, 3, &id).exists().then_some(()))
+            .await;
+        // It counts: with it and one other, everything is there.
+        devnet.kill(0);
+        devnet.kill(1);
+        assert_eq!(asker.read(3, &id).await, source);
+    });
+}
+
+#[test]
 fn a_liar_is_named_and_too_many_who_are_silent_are_a_clear_error() {
     let devnet = Devnet::with(&["--block-interval", "1h"]);
     let asker = Asker::new(&devnet);

@@ -29,6 +29,8 @@ use crate::handle::Handle;
 
 /// How many events are looked at at a time.
 const EVENTS_PAGE: usize = 256;
+/// How many blobs are looked at at a time where the events are gone.
+const BLOBS_PAGE: usize = 256;
 /// How often everything is looked at when nothing happens.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a statement may take into the ledger before it is said again.
@@ -142,16 +144,18 @@ impl Keeper {
     async fn follow(&mut self) -> Result<(), KeeperError> {
         let handle = self.handle.clone();
         let newest = *handle.events().borrow();
+        let read = handle.read()?;
+        let oldest = self.blocking_read(move || query::oldest_event(read.as_ref())).await?;
+        if self.cursor.saturating_add(1) < oldest {
+            self.take_stock().await?;
+            self.pass(oldest.saturating_sub(1)).await?;
+        }
         while self.cursor < newest {
             let (after, read) = (self.cursor, handle.read()?);
             let page =
                 self.blobs.blocking(move |_| query::events(read.as_ref(), after, EVENTS_PAGE));
             let page = page.await??;
-            // A node that began with a snapshot has no events from before.
-            let Some(last) = page.last().map(|event| event.sequence) else {
-                self.cursor = newest;
-                break;
-            };
+            let Some(last) = page.last().map(|event| event.sequence) else { break };
             let mut sealed = None;
             for event in page {
                 match event.kind {
@@ -160,17 +164,50 @@ impl Keeper {
                     _ => {}
                 }
             }
-            self.cursor = last;
-            self.blobs
-                .blocking(move |store| store.set_cursor(last))
-                .await?
-                .map_err(StoreError::from)?;
+            self.pass(last).await?;
             if let Some(height) = sealed {
                 self.height = height;
                 audit::begin(&self.handle, &self.blobs, height);
             }
         }
         Ok(())
+    }
+
+    /// Moves the cursor, durably.
+    async fn pass(&mut self, last: u64) -> Result<(), KeeperError> {
+        self.cursor = last;
+        let moved = self.blobs.blocking(move |store| store.set_cursor(last)).await?;
+        Ok(moved.map_err(StoreError::from)?)
+    }
+
+    /// Takes from the ledger's rows what the event log does not tell any more: behind a snapshot, or
+    /// where old events were removed.
+    async fn take_stock(&mut self) -> Result<(), KeeperError> {
+        let mut after = None;
+        loop {
+            let read = self.handle.read()?;
+            let page = move || query::live_blobs(read.as_ref(), after.as_ref(), BLOBS_PAGE);
+            let page = self.blocking_read(page).await?;
+            let Some(last) = page.last().copied() else { return Ok(()) };
+            after = Some(last);
+            for (_, id) in page {
+                let Some(row) = self.row(&id).await? else { continue };
+                if row.certified.is_some() {
+                    let end_height = row.end_height;
+                    self.take(id, BlobChange::Certified { end_height }).await?;
+                }
+                if row.disputed_by.count() > 0 {
+                    self.disputed.insert(id);
+                }
+            }
+        }
+    }
+
+    async fn blocking_read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, TableFault> + Send + 'static,
+    ) -> Result<T, KeeperError> {
+        Ok(self.blobs.blocking(move |_| read()).await??)
     }
 
     async fn take(&mut self, id: BlobId, change: BlobChange) -> Result<(), KeeperError> {
