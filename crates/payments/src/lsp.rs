@@ -2,7 +2,7 @@
 //!
 //! It holds what its wallets send to people who are away, serves the invoices of its wallets while
 //! they are away, and opens channels to them. LDK does that with the role of a server; around it are
-//! [`api`], over which wallets become known, [`admission`], which bounds what strangers can ask for,
+//! `api`, over which wallets become known, `admission`, which bounds what strangers can ask for,
 //! and on development networks a float that refills itself from the faucet.
 
 mod admission;

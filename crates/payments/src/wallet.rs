@@ -10,8 +10,8 @@
 //!     lock             held while it runs
 //! ```
 //!
-//! The daemon is a few tasks around LDK: [`actor`] owns what the wallet knows and answers requests,
-//! [`liaison`] keeps up the connection to the service provider, [`progress`] finds out which payments
+//! The daemon is a few tasks around LDK: `actor` owns what the wallet knows and answers requests,
+//! `liaison` keeps up the connection to the service provider, `progress` finds out which payments
 //! are held, and the crate's chain watcher makes LDK look at the chain when something happened there.
 
 mod actor;
